@@ -1,0 +1,3 @@
+/* err */
+#include "config.h"
+#include "err.h"

@@ -1,0 +1,3 @@
+/* file */
+#include "config.h"
+#include "file.h"

@@ -1,0 +1,3 @@
+/* log */
+#include "config.h"
+#include "log.h"

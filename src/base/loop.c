@@ -1,0 +1,3 @@
+/* loop */
+#include "config.h"
+#include "loop.h"

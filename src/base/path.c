@@ -1,0 +1,3 @@
+/* path */
+#include "config.h"
+#include "path.h"

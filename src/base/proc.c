@@ -1,0 +1,3 @@
+/* proc */
+#include "config.h"
+#include "proc.h"

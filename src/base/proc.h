@@ -1,0 +1,40 @@
+/* Programs: run from an argv array, with their output kept; facts about processes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct proc {
+	const char *const *argv;
+	const char *const *env;  /* NULL: the caller's */
+	const char *input;       /* text for stdin, NULL: /dev/null */
+	bool pass_output;        /* stdout goes to the caller's stderr instead of being kept */
+	int timeout_ms;          /* 0: none */
+	void (*in_child)(void *arg); /* runs in the child before exec, may _exit */
+	void *in_child_arg;
+	char **ret_output;       /* stdout, at most 1 MiB, caller frees; NULL: not wanted */
+};
+
+/* Runs and waits. On a bad exit err names the program, its status and the last line of its stderr.
+ * Every descriptor above 2 is closed in the child. Killed (whole process group) at timeout: ERR_TIMEOUT. */
+int proc_run(const struct proc *proc, struct err *err);
+
+/* Start time of a pid in clock ticks since boot, from /proc/PID/stat field 22; 0 when it is gone. */
+uint64_t proc_start_time(pid_t pid);
+
+/* pidfd of pid if its start time is `start` (so that a reused pid is never taken); -ESRCH otherwise. */
+int proc_pidfd(pid_t pid, uint64_t start);
+
+int proc_signal(int pidfd, int sig);
+
+/* Waits for exit by poll(2) on the pidfd. 0 when it ended, -ETIMEDOUT, or -errno. timeout_ms < 0: for ever. */
+int proc_wait_gone(int pidfd, int timeout_ms);
+
+/* Monotonic milliseconds. */
+uint64_t proc_now_ms(void);
+
+/* This boot's id from the kernel, 36 characters and NUL. 0 or -errno. */
+int proc_boot_id(char out[37]);

@@ -1,0 +1,3 @@
+/* str */
+#include "config.h"
+#include "str.h"

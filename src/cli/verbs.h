@@ -1,0 +1,78 @@
+/* Verbs: each is one const struct beside its code; help, manual, completion and option parsing read it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../base/err.h"
+#include "../guest/store.h"
+
+enum complete { COMPLETE_NOTHING, COMPLETE_GUEST, COMPLETE_RUNNING, COMPLETE_STOPPED, COMPLETE_FILE, COMPLETE_TEMPLATE, COMPLETE_KEY,
+	COMPLETE_IMAGE, COMPLETE_VERB };
+
+enum verb_group { GROUP_LIFE, GROUP_LOOK, GROUP_INSIDE, GROUP_SETTINGS, GROUP_STORAGE, GROUP_STATE, GROUP_HOST, GROUP_INTERNAL };
+
+struct option_row {
+	const char *name;     /* "timeout"; NULL ends the table */
+	char letter;          /* isle's short form, 0: none */
+	const char *arg;      /* "SECONDS"; NULL: a flag */
+	const char *doc;
+	const char *lxc;      /* LXC's other spellings for the isle-VERB form, words: "-k --nokill"; NULL: none */
+	bool repeats;         /* may be given several times */
+	enum complete complete;
+};
+
+struct call;
+
+struct verb {
+	const char *name;
+	const char *aliases;       /* words: "attach"; NULL */
+	enum verb_group group;
+	const char *synopsis;      /* "[OPTIONS] NAME... " */
+	const char *summary;       /* one line */
+	const char *text;          /* paragraphs for the manual (blank line between) */
+	const char *examples;      /* lines for the manual */
+	const struct option_row *options;
+	int min, max;              /* positional arguments; max -1: any number */
+	enum complete complete;    /* what positional arguments are */
+	bool takes_all;            /* offers --all beside names, and -n NAME */
+	bool rest;                 /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
+	bool stop_at_first;        /* options end at the first positional argument: exec */
+	bool needs_root;
+	int (*run)(struct call *call, struct err *err); /* 0, -errno with err set, or a positive exit status */
+};
+
+/* One invocation, after parsing. */
+struct call {
+	const struct verb *verb;
+	bool lxc;                  /* called as isle-VERB */
+	const char *path;          /* -P, NULL */
+	struct store *store;       /* opened on demand by call_store */
+	int argc;                  /* positional arguments: names and so on */
+	char **argv;
+	int rest_argc;             /* after "--" */
+	char **rest;
+	bool json, quiet;
+	int color;                 /* terminal and no NO_COLOR */
+	void *options;             /* parsed values */
+};
+
+bool call_has(const struct call *call, const char *option);
+const char *call_value(const struct call *call, const char *option); /* last given, NULL when not */
+size_t call_values(const struct call *call, const char *option, const char *const **ret); /* all, for repeats */
+/* Duration option in ms (fallback when not given); -EINVAL with usage error. */
+int call_duration(const struct call *call, const char *option, unsigned long fallback_ms, unsigned long *ret, struct err *err);
+int call_number(const struct call *call, const char *option, unsigned long fallback, unsigned long min, unsigned long max,
+                unsigned long *ret, struct err *err);
+int call_store(struct call *call, const struct store **ret, struct err *err);
+
+/* The names a command is for: the positional arguments, or every guest with --all (in state `only`, -1: any). Names are
+ * checked, duplicates refused. *ret NULL-ended, free with store_names_free. */
+int call_names(struct call *call, int only_state, char ***ret, struct err *err);
+
+/* Does fn for every name, in parallel children (at most --jobs, default twice the CPUs, one in-process when there is a single name),
+ * prints each failure as its own error record, returns 0, or the worst exit code as a positive status. */
+int call_each(struct call *call, char *const *names, int (*fn)(struct call *call, const char *name, struct err *err), struct err *err);
+
+extern const struct verb *const verb_table[]; /* NULL-ended, in the order of help */
+const struct verb *verb_find(const char *name);

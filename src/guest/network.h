@@ -1,0 +1,48 @@
+/* Named networks: a bridge with its subnets, and which guest has which address on it. */
+#pragma once
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store.h"
+
+struct network {
+	char name[IFNAMSIZ];
+	char bridge[IFNAMSIZ];
+	bool adopted;            /* the bridge is the administrator's: never made, changed or removed */
+	bool has4, has6;
+	struct in_addr subnet4, gateway4; /* gateway: the bridge's own address */
+	uint8_t prefix4;
+	struct in6_addr subnet6, gateway6;
+	uint8_t prefix6;
+	uint8_t mac[6];          /* the bridge's, pinned */
+	unsigned mtu;            /* 0: the kernel's default */
+	bool nat;
+};
+
+/* A guest's place on a network: what is configured inside before init runs. */
+struct lease {
+	uint8_t mac[6];
+	bool has4, has6;
+	struct in_addr address4;
+	uint8_t prefix4;
+	struct in6_addr address6;
+	uint8_t prefix6;
+};
+
+/* Reads networks/NAME; isle0 is made on first call (a free private IPv4 subnet that no route or
+ * address of the host overlaps, a random ULA /64, a random pinned MAC). ERR_NOT_FOUND otherwise. */
+int network_open(const struct store *store, const char *name, struct network *ret, struct err *err);
+
+/* Makes what lacks of it in the kernel: the bridge, its addresses, forwarding, the NAT rules. Idempotent, and
+ * quick (one RTM_GETLINK) when all is there. Two callers at once are fine. */
+int network_up(const struct store *store, const struct network *network, struct err *err);
+
+/* The lease of interface `ifname` of guest id: the one it had, else a free one, kept on disk (atomic by symlinkat).
+ * wish4/wish6 non-NULL: a static address that must be free (ERR_FAILED names the guest that has it). */
+int network_lease(const struct store *store, const struct network *network, const char *guest_id, const struct spec_network *spec,
+                  struct lease *ret, struct err *err);
+/* Forgets all leases of a guest on every network. */
+int network_release(const struct store *store, const char *guest_id, struct err *err);

@@ -1,0 +1,58 @@
+/* The run record: what a started guest consists of, a hint that is checked against the kernel. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../base/err.h"
+#include "store.h"
+
+enum state {
+	STATE_STOPPED, STATE_STARTING, STATE_RUNNING, STATE_FROZEN, STATE_STOPPING, STATE_CHECKPOINTED, STATE_BROKEN,
+	STATE_COUNT
+};
+extern const char *const state_names[STATE_COUNT]; /* lower case, as JSON has them */
+
+/* One matrix of the transitions that commands may make. */
+bool state_may_go(enum state from, enum state to);
+
+#define RECORD_LINKS_MAX 16
+
+struct record {
+	char phase[12];          /* "starting", "running", "stopping" */
+	char boot_id[37];
+	pid_t init_pid;          /* 0: not cloned yet */
+	uint64_t init_start;     /* clock ticks since boot, as /proc/PID/stat */
+	pid_t monitor_pid;
+	uint64_t monitor_start;
+	uint64_t started;        /* seconds, CLOCK_REALTIME */
+	uint64_t ids;            /* first host id, 0 when privileged */
+	char cgroup[128];        /* "isle/NAME" below each hierarchy */
+	char console[32];        /* the pty's slave on the host: /dev/pts/7 */
+	char init_kind[12];      /* "systemd", "sysv", "busybox", "other" */
+	uint64_t starts;         /* how often init was started since `isle start` (reboots) */
+	size_t link_count;
+	struct record_link {
+		char inside[16];     /* eth0 */
+		char host[16];       /* name on the host */
+		char mac[18];
+		char address[19];    /* A.B.C.D/LEN or "" */
+		char address6[44];
+	} links[RECORD_LINKS_MAX];
+};
+
+/* run/NAME/record. Load returns -ENOENT when there is none; a record of another boot counts as none. */
+int record_load(const struct store *store, const char *name, struct record *ret);
+int record_save(const struct store *store, const char *name, const struct record *record, struct err *err);
+
+/* Removes run/NAME and all in it. */
+int record_remove(const struct store *store, const char *name, struct err *err);
+
+/* pidfd of init / of the monitor when they live, -ESRCH otherwise. */
+int record_init_pidfd(const struct record *record);
+int record_monitor_pidfd(const struct record *record);
+
+/* The truth, from kernel and record: *ret_record (may be NULL) is zeroed when there is none.
+ * STATE_BROKEN: leftovers of a start or stop that was killed; the next command that takes the lock repairs. */
+enum state guest_state(const struct store *store, const char *name, struct record *ret_record);

@@ -1,0 +1,72 @@
+/* Where isle keeps its state: folders, guests' names, locks, id ranges. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../base/err.h"
+#include "spec.h"
+
+#define STORE_NAME_MAX 63
+
+/* Instances: the default one in /etc, /var/lib, /var/cache, /run; any other wholly below one folder
+ * (DIR/{isle.conf,networks,guests,images,run,ids,leases}). */
+struct store {
+	char *root;     /* NULL for the default instance, else the absolute folder */
+	char *conf;     /* isle.conf */
+	char *networks; /* named networks */
+	char *guests;
+	char *images;
+	char *run;
+	char *ids;      /* one symbolic link per id range taken: 524288 -> guest id */
+	char *leases;   /* leases/NETWORK/ADDRESS -> GUESTID/IFNAME */
+	char *cache;    /* compiled seccomp programs and the like */
+	int guests_fd;
+	int run_fd;
+	char tag[5];    /* "" for the default instance, else 4 hex digits of the folder: keeps cgroups and links apart */
+};
+
+/* Opens (and makes, mode 0700) the folders. path NULL: $ISLE_PATH, else the default instance. */
+int store_open(const char *path, struct store **ret, struct err *err);
+void store_free(struct store *store);
+
+bool store_name_valid(const char *name);
+/* -EINVAL with a usage error that says what a name may be. */
+int store_check_name(const char *name, struct err *err);
+
+/* All guests' names, sorted, NULL-ended; caller frees with store_names_free. */
+int store_names(const struct store *store, char ***ret, struct err *err);
+void store_names_free(char **names);
+
+/* A guest on disk. */
+struct guest {
+	const struct store *store;
+	char name[STORE_NAME_MAX + 1];
+	int dir_fd;          /* guests/NAME */
+	int lock_fd;         /* -1: not locked */
+	struct spec *spec;   /* NULL until loaded */
+};
+
+/* Opens guests/NAME and loads its config. ERR_NOT_FOUND with the near match when there is none. */
+int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err);
+void guest_free(struct guest *guest);
+
+/* Takes the guest's lock (run/.lock-NAME); every command that changes a guest holds it. After the lock the spec is
+ * read again. timeout_ms as file_lock; the default for commands is STORE_LOCK_MS. */
+#define STORE_LOCK_MS 10000
+int guest_lock(struct guest *guest, int timeout_ms, struct err *err);
+void guest_unlock(struct guest *guest);
+
+/* The lock of a name that may have no guest (create, rename). */
+int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err);
+
+/* Makes a random 32-hex id. */
+int store_new_id(char out[33], struct err *err);
+
+/* Takes the lowest free range of 65,536 ids from 524288 up for guest id, never one that /etc/subuid, /etc/subgid or
+ * /etc/passwd uses. Atomic between processes (symlinkat). *ret = first id. */
+int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err);
+void store_ids_drop(const struct store *store, const char *guest_id, uint64_t first);
+
+/* Writes guests/NAME/config atomically. */
+int guest_save(struct guest *guest, const char *text, struct err *err);

@@ -1,0 +1,7 @@
+/* The isle program. */
+#include "config.h"
+
+int main(void)
+{
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* The monitor: the small process beside each running guest. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "../base/err.h"
+
+/* The process that walked a start's HOST rows becomes the monitor by exec of isle-monitor, so init stays its
+ * child. When init ends the monitor becomes `isle` again by exec (verb below) to undo the start or, after
+ * a reboot from inside, to start anew: one pid for the guest's whole run. */
+struct monitor_args {
+	const char *name;        /* guest */
+	const char *store_root;  /* NULL: the default instance */
+	const char *isle;        /* absolute path of the isle program to become at the end */
+	int guest_fd;            /* guests/NAME: holds the folder `log` */
+	int run_fd;              /* run/NAME */
+	int init_pidfd;
+	pid_t init_pid;          /* for waitid and messages */
+	int console_fd;          /* the pty's master */
+	int control_fd;          /* listening socket */
+	unsigned long log_max;   /* bytes of log/console before it is rotated (one old file is kept: log/console.1) */
+	int is_child;            /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
+};
+
+/* The seven descriptors are passed on by number. Never returns on success. */
+int monitor_exec(const struct monitor_args *args, struct err *err);
+
+/* What isle-monitor executes at init's end:
+ *   isle monitor-after --name NAME [--path ROOT] --how HOW --console FD --control FD --guest FD --run FD
+ * HOW: "reboot" | "poweroff" | "exit:N" | "signal:N" | "unknown" (taken over and no exit status to be had). */

@@ -1,0 +1,32 @@
+/* How guests' root file systems are kept: the list of storages and their vtable. */
+#pragma once
+
+#include <stdint.h>
+
+#include "../base/err.h"
+
+struct storage_place {
+	int guest_fd;           /* guests/NAME */
+	int image_fd;           /* images/KEY, -1 when the storage needs none */
+	const char *guest_path; /* absolute, for messages and old kernels */
+	const char *image_path; /* absolute or NULL */
+};
+
+struct storage {
+	const char *name;  /* "dir", "overlay" */
+	const char *doc;   /* one line for the manual */
+	/* 0 when guests below dir_fd (guests' parent folder) can be kept this way, else -errno with the reason and hint. */
+	int (*usable)(int dir_fd, struct err *err);
+	/* Fills guest_fd (the guest's new folder, still under its dot-name) from the image folder image_fd (holding rootfs/).
+	 * Ids stay as in the image (0-based). Never leaves guest_fd's folder. */
+	int (*clone)(int guest_fd, int image_fd, struct err *err);
+	/* A detached mount of the guest's root: *ret_fd. userns_fd >= 0: id-mapped with that user namespace.
+	 * Nothing is added to the caller's mount table. */
+	int (*mount)(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err);
+	/* Bytes the guest's own files take on disk. */
+	int (*usage)(int guest_fd, uint64_t *ret, struct err *err);
+};
+
+extern const struct storage storage_dir, storage_overlay;
+extern const struct storage *const storage_table[]; /* NULL-ended, best first: auto takes the first usable */
+const struct storage *storage_find(const char *name);
