@@ -19,7 +19,7 @@
 #include "types.h"
 #include "keys.h"
 
-#define LINE_MAX 190 /* what an unpatched inih takes whole; no value of a network is near it */
+#define LINE_BYTES 190 /* what an unpatched inih takes whole; no value of a network is near it */
 
 struct fields {
 	int type;
@@ -88,8 +88,8 @@ static char *next_line(char *out, int size, void *arg)
 	r->rest = line + length + (line[length] == '\n');
 	if (*line == '#' || *line == ';')
 		length = 0;
-	if (length > LINE_MAX || (int)length + 2 > size) {
-		complain(r, r->line, NULL, "line of more than %d bytes", LINE_MAX);
+	if (length > LINE_BYTES || (int)length + 2 > size) {
+		complain(r, r->line, NULL, "line of more than %d bytes", LINE_BYTES);
 		return NULL;
 	}
 	for (size_t i = 0; i < length; i++) {
