@@ -1,0 +1,4 @@
+/* The terminal side of attached sessions. */
+#include "config.h"
+
+#include "console.h"
