@@ -1,5 +1,5 @@
-/* isle-monitor: holds a guest's console, reaps its init, and says how it ended. One of it runs beside each guest, so it is
- * linked statically where possible and neither allocates nor uses stdio. monitor.h tells what it is given and leaves. */
+/* isle-monitor: holds a guest's console, reaps its init, and says how it ended. One of it runs beside each guest, so it
+ * neither allocates nor uses stdio, nor anything of isle but the few files included here. monitor.h tells what it is given. */
 #define _GNU_SOURCE
 #include "config.h"
 
