@@ -231,17 +231,19 @@ static void console_input(struct monitor *m)
 		}
 }
 
-static void console_size(struct monitor *m, const struct control_size *size)
+static void console_size(struct monitor *m)
 {
 	struct winsize now = {0};
+	struct control_size size;
 
-	if (size->rows == 0 && size->cols == 0)
+	memcpy(&size, m->packet, sizeof(size));
+	if (size.rows == 0 && size.cols == 0)
 		return;
 	(void)ioctl(m->console, TIOCGWINSZ, &now);
-	if (size->rows)
-		now.ws_row = size->rows;
-	if (size->cols)
-		now.ws_col = size->cols;
+	if (size.rows)
+		now.ws_row = size.rows;
+	if (size.cols)
+		now.ws_col = size.cols;
 	(void)ioctl(m->console, TIOCSWINSZ, &now); /* a terminal of the wrong size is still one */
 }
 
@@ -309,9 +311,9 @@ static bool client_request(struct monitor *m, struct client *client)
 		m->input_len = header.length;
 		console_input(m);
 	} else if (r == 0 && header.kind == CONTROL_SIZE && sized) {
-		console_size(m, (struct control_size *)m->packet);
+		console_size(m);
 	} else if (r == 0 && header.kind == CONTROL_ATTACH && sized) {
-		console_size(m, (struct control_size *)m->packet);
+		console_size(m);
 		client_attach(m, client);
 	} else if (r == 0 && header.kind == CONTROL_RELEASE && header.length == 0) {
 		m->released = true;
