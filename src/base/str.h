@@ -35,12 +35,12 @@ char *str_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Whole decimal numbers; no sign, blank or trailing text. -EINVAL, or -ERANGE outside min..max. */
 int str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 
-/* Bytes: "512M", "1.5G", "4096"; suffixes K M G T P (powers of 1024, optional "B" or "iB"). */
+/* Bytes: "512M", "1.5G", "4096"; suffixes K M G T P E (powers of 1024, optional "B" or "iB"). */
 int str_to_size(const char *s, uint64_t *ret);
-void str_from_size(uint64_t bytes, char out[16]); /* exact when parsed back, "1536M" not "1.5G" */
+void str_from_size(uint64_t bytes, char out[24]); /* exact when parsed back, "1536M" not "1.5G" */
 void str_show_size(uint64_t bytes, char out[16]); /* for people: "1.5 GiB" */
 
-/* Milliseconds: "90", "90s", "500ms", "2m", "1h"; a bare number is seconds. */
+/* Milliseconds: "90", "90s", "500ms", "2m", "1h"; "1d"; a bare number is seconds, fractions are allowed. */
 int str_to_duration(const char *s, uint64_t *ret_ms);
 void str_show_duration(uint64_t seconds, char out[32]); /* for people: "3d 4h", "12s" */
 
@@ -50,8 +50,12 @@ const char *str_near(const char *s, const char *const *candidates, size_t count)
 /* True when s holds no byte below 0x20 nor 0x7f. */
 bool str_printable(const char *s);
 
-/* Copies s with control bytes written as \xNN; caller frees, NULL when memory ran out. */
+/* Copies s with control characters (C1 too) and bytes that are no UTF-8 written as \xNN, so that it is
+ * safe on a terminal; caller frees, NULL when memory ran out. */
 char *str_escape(const char *s);
+
+/* The same into an array, cut at a whole character when it does not fit. Returns the length written. */
+size_t str_escape_into(char *dst, size_t size, const char *src);
 
 bool str_starts(const char *s, const char *prefix);
 
