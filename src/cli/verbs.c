@@ -5,9 +5,11 @@
 
 #include "options.h"
 
-extern const struct verb verb_help, verb_version;
+extern const struct verb verb_list, verb_help, verb_version;
 
 const struct verb *const verb_table[] = {
+	/* look */
+	&verb_list,
 	/* host */
 	&verb_help,
 	&verb_version,
