@@ -5,12 +5,13 @@
 
 #include "options.h"
 
-extern const struct verb verb_list, verb_info, verb_help, verb_version;
+extern const struct verb verb_list, verb_info, verb_doctor, verb_help, verb_version;
 
 const struct verb *const verb_table[] = {
 	/* look */
 	&verb_list,
 	&verb_info,
+	&verb_doctor,
 	/* host */
 	&verb_help,
 	&verb_version,
