@@ -118,7 +118,7 @@ static void put_number(const struct info *info, const char *label, uint64_t numb
 {
 	char text[24];
 
-	if (str_print(text, sizeof(text), "%llu", (unsigned long long)number) == 0)
+	if (number != UINT64_MAX && str_print(text, sizeof(text), "%llu", (unsigned long long)number) == 0)
 		put(info, label, text);
 }
 
@@ -126,7 +126,7 @@ static void put_size(const struct info *info, const char *label, uint64_t bytes)
 {
 	char text[16];
 
-	if (info->raw) {
+	if (info->raw || bytes == UINT64_MAX) {
 		put_number(info, label, bytes);
 		return;
 	}
@@ -165,11 +165,13 @@ static void put_stats(const struct info *info)
 {
 	const struct facts *facts = &info->facts;
 
-	if (facts->has_stat) {
+	if (facts_knows(facts, facts->stat.cpu_usec)) {
 		auto_free char *seconds = info->raw ? str_format("%llu", (unsigned long long)facts->stat.cpu_usec * 1000) :
 		                                      str_format("%.2f seconds", (double)facts->stat.cpu_usec / 1e6);
 
 		put(info, "CPU use:", seconds);
+	}
+	if (facts->has_stat) {
 		put_size(info, "Memory use:", facts->stat.memory);
 		put_size(info, "Memory peak:", facts->stat.memory_peak);
 		put_number(info, "Processes:", facts->stat.processes);

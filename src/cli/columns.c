@@ -100,17 +100,17 @@ static void show_ipv6(const struct facts *facts, struct cell *ret)
 
 static void show_memory(const struct facts *facts, struct cell *ret)
 {
-	set_size(ret, facts->has_stat, facts->stat.memory);
+	set_size(ret, facts_knows(facts, facts->stat.memory), facts->stat.memory);
 }
 
 static void show_peak(const struct facts *facts, struct cell *ret)
 {
-	set_size(ret, facts->has_stat, facts->stat.memory_peak);
+	set_size(ret, facts_knows(facts, facts->stat.memory_peak), facts->stat.memory_peak);
 }
 
 static void show_cpu(const struct facts *facts, struct cell *ret)
 {
-	if (!facts->has_stat)
+	if (!facts_knows(facts, facts->stat.cpu_usec))
 		return;
 	ret->number = facts->stat.cpu_usec;
 	ret->text = str_format("%.1fs", (double)facts->stat.cpu_usec / 1e6);
@@ -118,7 +118,7 @@ static void show_cpu(const struct facts *facts, struct cell *ret)
 
 static void show_processes(const struct facts *facts, struct cell *ret)
 {
-	set_number(ret, facts->has_stat, facts->stat.processes);
+	set_number(ret, facts_knows(facts, facts->stat.processes), facts->stat.processes);
 }
 
 static void show_storage(const struct facts *facts, struct cell *ret)

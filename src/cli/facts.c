@@ -45,6 +45,11 @@ bool facts_alive(const struct facts *facts)
 	       facts->state != STATE_BROKEN;
 }
 
+bool facts_knows(const struct facts *facts, uint64_t number)
+{
+	return facts->has_stat && number != UINT64_MAX;
+}
+
 char *facts_config(const struct facts *facts, const char *dotted)
 {
 	char *value = NULL;
@@ -131,10 +136,10 @@ struct json_object *facts_json(const struct facts *facts)
 	add_config(o, "image", facts, "guest.image");
 	json_object_object_add(o, "ids", ids_json(facts));
 	add_number(o, "started", alive && record->started > 0, record->started);
-	add_number(o, "memory", facts->has_stat, facts->stat.memory);
-	add_number(o, "memory_peak", facts->has_stat, facts->stat.memory_peak);
-	add_number(o, "cpu_usec", facts->has_stat, facts->stat.cpu_usec);
-	add_number(o, "processes", facts->has_stat, facts->stat.processes);
+	add_number(o, "memory", facts_knows(facts, facts->stat.memory), facts->stat.memory);
+	add_number(o, "memory_peak", facts_knows(facts, facts->stat.memory_peak), facts->stat.memory_peak);
+	add_number(o, "cpu_usec", facts_knows(facts, facts->stat.cpu_usec), facts->stat.cpu_usec);
+	add_number(o, "processes", facts_knows(facts, facts->stat.processes), facts->stat.processes);
 	json_object_object_add(o, "autostart", spec ? json_object_new_boolean(spec->guest.autostart) : NULL);
 	json_object_object_add(o, "privileged", spec ? json_object_new_boolean(spec->security.privileged) : NULL);
 	add_text(o, "config_error", facts->config_error);

@@ -31,6 +31,9 @@ void facts_free(struct facts *facts);
 /* True while the guest has processes: starting, running, frozen or stopping. */
 bool facts_alive(const struct facts *facts);
 
+/* False for a number of facts->stat that was not read or that the kernel does not say. */
+bool facts_knows(const struct facts *facts, uint64_t number);
+
 /* A config value by its dotted name, "" when it is not set or not known; caller frees, may be NULL. */
 char *facts_config(const struct facts *facts, const char *dotted);
 
