@@ -313,6 +313,7 @@ int spec_value_set(void *element, const struct spec_name *name, const char *valu
 
 	if (r < 0 && err) {
 		*err = fault;
+		err->code = ERR_FAILED; /* whoever took the value from a command line says "usage" */
 		(void)str_print(err->what, sizeof err->what, "%s%s%s.%s: %.160s", section_table[name->section].name, *name->member ? "." : "",
 				name->member, name->key->name, fault.what);
 	}
