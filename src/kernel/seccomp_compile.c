@@ -349,6 +349,17 @@ static int build_table(const struct compile *compile, int which, struct table *t
 	return table->code.failed ? -ENOMEM : 0;
 }
 
+static size_t tree_size(const struct table *table, size_t from, size_t to)
+{
+	if (to - from == 1)
+		return table->ranges[from].code_count ? table->ranges[from].code_count : 1;
+
+	size_t middle = from + (to - from) / 2;
+	size_t left = tree_size(table, from, middle);
+
+	return (left > UINT8_MAX ? 2 : 1) + left + tree_size(table, middle, to);
+}
+
 static void emit_tree(struct code *code, const struct table *table, size_t from, size_t to)
 {
 	if (to - from == 1) {
@@ -362,14 +373,15 @@ static void emit_tree(struct code *code, const struct table *table, size_t from,
 	}
 
 	size_t middle = from + (to - from) / 2;
-	size_t jump = code->count;
+	size_t left = tree_size(table, from, middle);
 
-	/* The right half may be further away than the 8 bits of a conditional jump reach. */
-	emit_jump(code, BPF_JGE, table->ranges[middle].start, 0, 1);
-	emit(code, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+	if (left > UINT8_MAX) { /* further away than the 8 bits of a conditional jump reach */
+		emit_jump(code, BPF_JGE, table->ranges[middle].start, 0, 1);
+		emit(code, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, (uint32_t)left));
+	} else {
+		emit_jump(code, BPF_JGE, table->ranges[middle].start, (uint8_t)left, 0);
+	}
 	emit_tree(code, table, from, middle);
-	if (!code->failed)
-		code->at[jump + 1].k = (uint32_t)(code->count - jump - 2);
 	emit_tree(code, table, middle, to);
 }
 
