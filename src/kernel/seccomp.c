@@ -166,9 +166,7 @@ static bool library_same(const struct seccomp_library *library)
 /* Whoever can write this file decides what guests may do: it must be root's (or this user's, in tests) alone. */
 static bool cache_trusted(const struct stat *st)
 {
-	return S_ISREG(st->st_mode) && (st->st_uid == 0 || st->st_uid == geteuid()) && !(st->st_mode & 022) &&
-	       st->st_size > (off_t)sizeof(struct cache_header) &&
-	       st->st_size <= (off_t)(sizeof(struct cache_header) + BPF_MAXINSNS * sizeof(struct sock_filter));
+	return S_ISREG(st->st_mode) && (st->st_uid == 0 || st->st_uid == geteuid()) && !(st->st_mode & 022);
 }
 
 /* -ENOENT for whatever is not usable: the caller makes it anew. */
@@ -186,11 +184,13 @@ static int cache_load(const char *name, uint64_t key, struct seccomp_program *re
 	}
 
 	size_t size = (size_t)st.st_size;
+
+	if (size <= sizeof(header) || size > sizeof(header) + BPF_MAXINSNS * sizeof(struct sock_filter))
+		return -ENOENT;
+
 	auto_free char *data = malloc(size);
 
-	if (!data)
-		return -ENOMEM;
-	if (read(fd, data, size) != (ssize_t)size)
+	if (!data || read(fd, data, size) != (ssize_t)size)
 		return -ENOENT;
 	memcpy(&header, data, sizeof(header));
 	if (memcmp(header.magic, CACHE_MAGIC, sizeof(header.magic)) != 0 || header.key != key || header.count == 0 ||
