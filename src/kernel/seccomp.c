@@ -267,7 +267,7 @@ static int collect(const struct seccomp_request *request, int folder, struct sec
 		return r;
 	if (seccomp_lxc_is(text))
 		return seccomp_lxc_parse(text, request->list, rules, err);
-	rules->layer = LAYER_OWN;
+	rules->layer = rules->report_from = LAYER_OWN;
 	r = seccomp_list_parse(text, request->list, rules, &include, err);
 	if (r == 0 && include)
 		return add_default_lists(request, folder, rules, err);

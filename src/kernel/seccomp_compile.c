@@ -436,7 +436,7 @@ static void record_unknown(struct seccomp_rules *rules, const struct library *li
 	for (size_t i = 0; i < rules->count; i++) {
 		const char *name = rules->list[i].name;
 
-		if (library->resolve(arch, name) != __NR_SCMP_ERROR)
+		if (rules->list[i].layer < rules->report_from || library->resolve(arch, name) != __NR_SCMP_ERROR)
 			continue;
 		rules->unknown++;
 		if (names.len + strlen(name) + 2 < sizeof(rules->unknown_names))

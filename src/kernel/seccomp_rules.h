@@ -45,6 +45,7 @@ struct seccomp_rules {
 	size_t count, space;
 	uint32_t fallback; /* for calls that no rule decides */
 	uint8_t layer;     /* of the rules being added */
+	uint8_t report_from; /* from this layer on, unknown calls are recorded: */
 	unsigned unknown;  /* rules passed over because this libseccomp does not know their call */
 	char unknown_names[128]; /* the first of them, for messages */
 };
