@@ -130,7 +130,7 @@ static void deep_tree(void **state)
 	tree = openat(scratch->fd, "tree", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	touch(tree, ".up-0"); /* a name that the removal may want for itself */
 	mkdirat(tree, ".up-1", 0700);
-	deepest = make_chain(tree, 50000);
+	deepest = make_chain(tree, 10000);
 	touch(deepest, "file");
 	close(deepest);
 	close(tree);
