@@ -295,6 +295,8 @@ int lxc_read(const char *file, struct spec *spec, lxc_note *note, void *arg, str
 		r = lxc_net_finish(&lxc);
 	if (!r)
 		r = spec_check(spec, lxc.err);
+	if (r < 0 && !*lxc.err->where)
+		(void)err_where(lxc.err, file, 0);
 	for (size_t i = 0; i < lxc.net_count; i++)
 		for (int f = 0; f < LXC_NET_FIELDS; f++)
 			free(lxc.nets[i].field[f]);

@@ -161,27 +161,39 @@ static int cap_keep(struct lxc *lxc, const char *value)
 
 /* Others */
 
-/* NAME=VALUE, as a word that types_split reads back. */
+/* A word that types_split reads back as it is. */
+static void add_quoted(struct buf *list, const char *word)
+{
+	buf_add(list, list->len ? " \"" : "\"");
+	for (; *word; word++) {
+		if (*word == '"' || *word == '\\')
+			buf_add(list, "\\");
+		buf_add_bytes(list, word, 1);
+	}
+	buf_add(list, "\"");
+}
+
+/* NAME=VALUE; of two with one name the later holds. */
 static int environment(struct lxc *lxc, const char *value)
 {
 	const char *before = lxc->spec->guest.environment;
 	auto_buf struct buf list = {0};
+	size_t name = strcspn(value, "=");
+	char **words = NULL;
 
 	if (!*value)
 		return lxc_set(lxc, "guest.environment", NULL);
-	if (!strchr(value, '=')) {
+	if (!value[name]) {
 		lxc_tell(lxc, "lxc.environment = %s: variables are not taken from the host", value);
 		return 0;
 	}
-	if (before)
-		buf_addf(&list, "%s ", before);
-	buf_add(&list, "\"");
-	for (; *value; value++) {
-		if (*value == '"' || *value == '\\')
-			buf_add(&list, "\\");
-		buf_add_bytes(&list, value, 1);
-	}
-	buf_add(&list, "\"");
+	if (before && types_split(before, &words) < 0)
+		return err_num(lxc->err, ENOMEM, "read lxc.environment");
+	for (char **word = words; word && *word; word++)
+		if (strncmp(*word, value, name + 1))
+			add_quoted(&list, *word);
+	types_split_free(words);
+	add_quoted(&list, value);
 	return list.failed ? err_num(lxc->err, ENOMEM, "read lxc.environment") : lxc_set(lxc, "guest.environment", list.data);
 }
 

@@ -342,7 +342,7 @@ static void faults_are_named_with_their_line(void **state)
 		{"lxc.cgroup.cpu.cfs_quota_us = -2\n", "config:1", "CPU quota"},
 		{"lxc.signal.halt = SIGNONE\n", "config:1", "not a signal"},
 		{"lxc.uts.name = a\rb\n", "config:1", "control character"},
-		{"lxc.environment = A B=1\n", "config:1", "NAME" },
+		{"lxc.environment = A B=1\n", "config:1", "variable's name"},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
