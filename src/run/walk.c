@@ -281,11 +281,15 @@ int walk_host(struct run *run, struct err *err)
 		}
 		row = next_wanted(run, row + 1);
 	}
-	if (r < 0) {
-		kill_first_process(run);
-		walk_back(run);
-	}
+	if (r < 0)
+		walk_over(run);
 	return r;
+}
+
+void walk_over(struct run *run)
+{
+	kill_first_process(run);
+	walk_back(run);
 }
 
 _Noreturn void walk_guest(struct run *run, size_t row)
