@@ -1,0 +1,42 @@
+/* The list of verbs. */
+#include "config.h"
+
+#include <string.h>
+
+#include "options.h"
+
+extern const struct verb verb_list, verb_info, verb_doctor, verb_help, verb_version;
+
+const struct verb *const verb_table[] = {
+	/* look */
+	&verb_list,
+	&verb_info,
+	&verb_doctor,
+	/* host */
+	&verb_help,
+	&verb_version,
+	NULL,
+};
+
+bool verb_is(const struct verb *verb, const char *name)
+{
+	const char *word = verb->aliases;
+	size_t len = strlen(name);
+
+	if (!strcmp(verb->name, name))
+		return true;
+	for (size_t n; (n = option_word(&word)); word += n) {
+		if (n == len && !memcmp(word, name, len))
+			return true;
+	}
+	return false;
+}
+
+const struct verb *verb_find(const char *name)
+{
+	for (const struct verb *const *verb = verb_table; *verb; verb++) {
+		if (*name && verb_is(*verb, name))
+			return *verb;
+	}
+	return NULL;
+}
