@@ -26,7 +26,7 @@ const struct section_info section_table[SECTION_COUNT] = {
 			   "in the order of the file, in the guest's own mount namespace."},
 };
 
-static const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
+const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
 static const char *const network_choices[] = {[NETWORK_BRIDGE] = "bridge", [NETWORK_NONE] = "none", NULL};
 static const char *const arch_choices[] = {
 	"amd64", "x86_64", "i386", "i686", "arm64", "aarch64", "armhf", "armel", "arm", "ppc64el", "ppc64le", "riscv64", "s390x",
