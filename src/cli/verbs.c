@@ -5,16 +5,22 @@
 
 #include "options.h"
 
-extern const struct verb verb_list, verb_info, verb_doctor, verb_help, verb_version;
+extern const struct verb verb_list, verb_info, verb_log, verb_doctor, verb_console, verb_help, verb_version, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
 	/* look */
 	&verb_list,
 	&verb_info,
+	&verb_log,
 	&verb_doctor,
+	/* inside */
+	&verb_console,
 	/* host */
 	&verb_help,
 	&verb_version,
+	/* internal */
+	&verb_complete,
+	&verb_docs,
 	NULL,
 };
 
