@@ -85,8 +85,7 @@ static const struct option_row *find_in(const struct option_row *rows, enum form
 	return NULL;
 }
 
-/* Where an option is looked for, first match wins. In the isle-VERB form LXC's meaning of a letter comes before isle's. */
-static const struct option_row *find_row(const struct call *call, bool is_long, const char *text, size_t len)
+const struct option_row *option_find(const struct call *call, bool is_long, const char *text, size_t len)
 {
 	const struct verb *verb = call->verb;
 	const struct {
@@ -212,7 +211,7 @@ static int parse_long(struct parser *p, const char *text)
 {
 	size_t len = strcspn(text, "=");
 	const char *value = text[len] ? text + len + 1 : NULL;
-	const struct option_row *row = find_row(p->call, true, text, len);
+	const struct option_row *row = option_find(p->call, true, text, len);
 
 	if (!row)
 		return unknown_long(p, text, len);
@@ -230,9 +229,9 @@ static int parse_long(struct parser *p, const char *text)
 static int parse_letters(struct parser *p, const char *text)
 {
 	for (const char *c = text; *c; c++) {
-		const struct option_row *row = find_row(p->call, false, c, 1);
+		const struct option_row *row = option_find(p->call, false, c, 1);
 
-		if (!row && c == text && c[1] && find_row(p->call, true, text, strcspn(text, "=")))
+		if (!row && c == text && c[1] && option_find(p->call, true, text, strcspn(text, "=")))
 			return call_usage(p->call, p->err, "unknown option '-%s', did you mean '--%s'?", text, text);
 		if (!row)
 			return call_usage(p->call, p->err, "unknown option '-%c'", *c);

@@ -36,6 +36,7 @@ struct verb {
 	const struct option_row *options;
 	int min, max;              /* positional arguments; max -1: any number */
 	enum complete complete;    /* what positional arguments are */
+	const char *args;          /* for completion, where they differ, a word each, the last one repeats: "GUEST get|set|unset KEY" */
 	bool takes_all;            /* offers --all beside names, and -n NAME */
 	bool rest;                 /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
 	bool stop_at_first;        /* options end at the first argument after `max` positional ones, which begins the rest: exec */

@@ -116,8 +116,9 @@ const struct key key_table[] = {
 	{SECTION_SECURITY, "drop-capabilities", &type_caps, AT(security.drop_caps), .lxc = "lxc.cap.drop",
 	 .doc = "Capabilities that the guest loses beside those that isle drops by default.", .example = "net_raw, sys_nice"},
 	{SECTION_SECURITY, "seccomp", &type_profile, AT(security.seccomp), .fallback = "default",
-	 .doc = "The list of system calls that the guest may make: default, the path of a list of your own, or none, which leaves the "
-		"guest all of the kernel to attack.",
+	 .lxc = "lxc.seccomp.profile",
+	 .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language or in "
+		"version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
 	 .example = "/etc/isle/seccomp/strict"},
 	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "no",
 	 .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "yes"},
