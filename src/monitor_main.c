@@ -39,6 +39,7 @@ struct client {
 	int fd;
 	bool attached;
 	bool parked;      /* has input for a console that takes none now */
+	bool releases;    /* clears up after the guest, for as long as it stays connected */
 	bool slow;        /* took nothing for LAG_MS: not waited for until it has caught up */
 	uint32_t watched; /* epoll events, 0: not in the set */
 	uint64_t at;      /* ring position that it has */
@@ -52,7 +53,6 @@ struct monitor {
 	int guest, run, init, console, control;
 	bool is_child;
 	int epoll;
-	bool released;
 	bool init_ended;
 	char oom_before[16];
 
@@ -316,7 +316,7 @@ static bool client_request(struct monitor *m, struct client *client)
 		console_size(m);
 		client_attach(m, client);
 	} else if (r == 0 && header.kind == CONTROL_RELEASE && header.length == 0) {
-		m->released = true;
+		client->releases = true;
 		(void)control_send(client->fd, CONTROL_DONE, NULL, 0); /* released it is, whoever still listens */
 	} else if (r == 0 && header.kind == CONTROL_RING && header.length == 0) {
 		client_ring(m, client);
@@ -347,10 +347,14 @@ static bool client_accept(struct monitor *m)
 	for (struct client *c = m->clients; c < m->clients + CLIENTS_MAX; c++) {
 		if (c->fd < 0)
 			client = c;
-		else if (!c->attached)
+		else if (!c->attached && !c->releases)
 			idle = c;
 	}
-	if (!client) { /* attached ones are fewer than all, so there is an idle one: it has had its time */
+	if (!client && !idle) {
+		close(fd);
+		return true;
+	}
+	if (!client) { /* an idle one has had its time */
 		client_drop(idle);
 		client = idle;
 	}
@@ -377,6 +381,15 @@ static void drain(struct monitor *m)
 		client_event(m, client, EPOLLOUT);
 		client_event(m, client, EPOLLIN);
 	}
+}
+
+/* Whoever released the monitor and is still there holds the guest's lock and clears up. */
+static bool released(const struct monitor *m)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (m->clients[i].fd >= 0 && m->clients[i].releases)
+			return true;
+	return false;
 }
 
 static void say_end(struct monitor *m)
@@ -470,7 +483,7 @@ static int finish(struct monitor *m)
 	ending_of(m->init, m->is_child, how);
 	drain(m);
 	conlog_close(&m->log);
-	if (m->released) {
+	if (released(m)) {
 		say_end(m);
 		return 0;
 	}

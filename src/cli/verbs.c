@@ -5,7 +5,7 @@
 
 #include "options.h"
 
-extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
+extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait, verb_rename;
 extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
 extern const struct verb verb_exec, verb_shell, verb_console;
 extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
@@ -18,6 +18,7 @@ const struct verb *const verb_table[] = {
 	&verb_freeze,
 	&verb_unfreeze,
 	&verb_wait,
+	&verb_rename,
 	/* look */
 	&verb_list,
 	&verb_info,
