@@ -342,8 +342,8 @@ int seccomp_apply(const struct seccomp_program *program, struct err *err)
 
 	if (program->count == 0)
 		return 0;
-	/* Without SPEC_ALLOW, kernels before 5.16 would turn speculative stores off for all that the guest runs: a sandbox inside one
-	 * process wants that and asks for it, a system does not (Documentation/userspace-api/spec_ctrl.rst). */
+	/* Without SPEC_ALLOW, kernels before 5.16 would turn speculative stores off for all that the guest runs: a sandbox inside
+	 * one process wants that and asks for it, a system does not (Documentation/userspace-api/spec_ctrl.rst). */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &filter) == 0)
 		return 0;
 	if (errno == EINVAL && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0)

@@ -271,7 +271,7 @@ static struct range range_of(struct table *table, const struct entry *entries, s
 
 	for (; i < count && entries[i].rule->cond_count; i++)
 		emit_rule(&table->code, entries[i].rule);
-	/* A lower layer's conditional rules come after an upper layer's: they are sorted so, and an unconditional one ends it all. */
+	/* An upper layer's rules come first, a lower one's behind them; one without conditions ends it all. */
 	if (i < count)
 		range.action = entries[i].rule->action;
 	if (i > 0)
