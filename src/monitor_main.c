@@ -51,6 +51,7 @@ struct monitor {
 	const char *name, *root, *isle;
 	char *const *numbers; /* of guest, run, init, console, control as they were given */
 	int guest, run, init, console, control;
+	pid_t init_pid;
 	bool is_child;
 	int epoll;
 	bool init_ended;
@@ -336,27 +337,35 @@ static void client_event(struct monitor *m, struct client *client, uint32_t even
 		;
 }
 
+/* A place for a new client: an empty one, else that of one that has asked for nothing. NULL while all have something to be read. */
+static struct client *client_place(struct monitor *m)
+{
+	struct client *idle = NULL;
+	char byte;
+
+	for (struct client *client = m->clients; client < m->clients + CLIENTS_MAX; client++) {
+		if (client->fd < 0)
+			return client;
+		if (!client->attached && !client->releases && (client->parked || recv(client->fd, &byte, 1, MSG_PEEK) < 0))
+			idle = client;
+	}
+	if (idle)
+		client_drop(idle);
+	return idle;
+}
+
 static bool client_accept(struct monitor *m)
 {
-	struct client *client = NULL, *idle = NULL;
+	struct client *client;
 	int size = CLIENT_SNDBUF;
 	int fd = accept4(m->control, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return false;
-	for (struct client *c = m->clients; c < m->clients + CLIENTS_MAX; c++) {
-		if (c->fd < 0)
-			client = c;
-		else if (!c->attached && !c->releases)
-			idle = c;
-	}
-	if (!client && !idle) {
+	client = client_place(m);
+	if (!client) {
 		close(fd);
-		return true;
-	}
-	if (!client) { /* an idle one has had its time */
-		client_drop(idle);
-		client = idle;
+		return false;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)); /* so that a ring fits in whole */
 	*client = (struct client){.fd = fd};
@@ -480,7 +489,7 @@ static int finish(struct monitor *m)
 {
 	char how[ENDING_SIZE];
 
-	ending_of(m->init, m->is_child, how);
+	ending_of(m->init, m->init_pid, m->is_child, how);
 	drain(m);
 	conlog_close(&m->log);
 	if (released(m)) {
@@ -516,6 +525,7 @@ static int run(struct monitor *m)
 {
 	while (!m->init_ended) {
 		struct epoll_event events[8];
+		bool connecting = false;
 		int n = epoll_wait(m->epoll, events, 8, next_timeout(m));
 
 		for (int i = 0; i < n; i++) {
@@ -524,7 +534,7 @@ static int run(struct monitor *m)
 			if (tag == TAG_INIT)
 				m->init_ended = true;
 			else if (tag == TAG_CONTROL)
-				(void)client_accept(m);
+				connecting = true;
 			else if (tag == TAG_CONSOLE)
 				m->console_pending = true;
 			else
@@ -532,6 +542,9 @@ static int run(struct monitor *m)
 		}
 		if (m->init_ended)
 			break;
+		/* Last, when requests that were there have been taken, and their senders are known for what they are. */
+		if (connecting)
+			(void)client_accept(m);
 		if (m->input_len > 0)
 			console_input(m);
 		if (m->console_pending)
@@ -567,6 +580,7 @@ static bool parse(struct monitor *m, int argc, char **argv)
 	m->name = argv[1];
 	m->root = argv[2];
 	m->isle = argv[3];
+	m->init_pid = pid;
 	m->is_child = strcmp(argv[5], "child") == 0;
 	m->numbers = argv + 7;
 	for (int i = 0; i < 5; i++) {
