@@ -41,6 +41,7 @@ struct key {
 	bool internal;            /* isle writes it (id, ids, image); config set refuses it without --force */
 };
 
+#define KEYS_MAX 96 /* room for the table's rows in arrays beside it */
 extern const struct key key_table[];
 extern const size_t key_count;
 
