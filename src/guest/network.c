@@ -262,7 +262,8 @@ int network_parse(const struct store *store, const char *name, const char *text,
 
 	if (!link_name_valid(name) || str_copy(network.name, sizeof(network.name), name) < 0) {
 		err_set(err, ERR_USAGE, "'%s' cannot be the name of a network", name);
-		return err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		(void)err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		return -EINVAL;
 	}
 	line = ini_parse_stream(next_line, &r, take_pair, &r);
 	if (line > 0)
