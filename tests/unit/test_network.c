@@ -848,7 +848,7 @@ static void without_rights_it_says_so(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[] = {
 		cmocka_unit_test(chooses_what_is_free), cmocka_unit_test(leaves_ten_when_it_is_taken),
 		cmocka_unit_test(finds_the_last_free_one), cmocka_unit_test(macs_are_stable_and_apart),
 		IN_STORE(reads_a_whole_file), IN_STORE(defaults_of_a_short_file), IN_STORE(complains_with_file_and_line),
@@ -860,5 +860,6 @@ int main(void)
 		IN_NETNS(foreign_links_are_refused), IN_NETNS(two_at_once_are_fine), IN_NETNS(without_rights_it_says_so),
 	};
 
+	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_store_in_netns);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
