@@ -1,4 +1,4 @@
-/* Gives a new guest its own identity, inside its own namespaces. */
+/* Gives a new guest its own identity, from inside its own namespaces. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,18 +6,22 @@
 #include "../guest/store.h"
 
 struct personalise {
-	const char *hostname;       /* NULL: leave the image's */
-	const char *machine_id;     /* 32 hex digits */
-	const char *timezone;       /* "Europe/Berlin", NULL: leave */
-	const char *ssh_key;        /* text for root's authorized_keys, NULL: none */
-	const char *root_password;  /* NULL: stays locked */
-	bool make_ssh_keys;         /* new host keys, where the guest has sshd */
-	bool fix_dhcp;              /* interfaces that isle configures are not asked for by DHCP too */
+	const char *hostname;
+	const char *machine_id;    /* 32 hex digits */
+	const char *timezone;      /* "Europe/Berlin", NULL: as the image has it */
+	const char *ssh_key_text;  /* for root's authorized_keys, NULL: none */
+	const char *root_password; /* NULL: stays locked */
+	bool make_ssh_keys;        /* new SSH host keys where the guest has an SSH server */
+	bool fix_dhcp;             /* isle sets eth0's address itself: turn `iface eth0 inet dhcp` into `inet manual` */
 };
 
-/* The guest (its dir_fd may still be a dot-folder) is not running and its name is locked by the caller. Runs personalise_inside as the
- * guest's root in a start that ends there; everything of that start is gone when it returns. */
+/* Walks the start table with this for its end instead of init: when it returns 0 the guest is personal and nothing of it
+ * runs. The guest may still lie under a dot-name (guest->dir_fd is what counts). */
 int personalise_guest(struct guest *guest, const struct personalise *what, struct err *err);
 
-/* Called as root inside the guest's namespaces; / is the guest's root, whose files are hostile. */
+/* The inside part: called as the guest's root in its namespaces, `/` its root, /proc and /dev mounted. What it finds was made by
+ * somebody hostile: no file of the guest is opened for writing, each is replaced; programs of the guest run with a timeout. */
 int personalise_inside(const struct personalise *what, struct err *err);
+
+/* Checks on the host, before anything is made: ERR_USAGE for a value that no guest can have. */
+int personalise_check(const struct personalise *what, struct err *err);
