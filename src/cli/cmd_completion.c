@@ -2,8 +2,11 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../base/str.h"
 #include "../guest/image.h"
@@ -41,13 +44,21 @@ static bool already_given(const struct completion *c, const char *name)
 	return false;
 }
 
+/* The line's store; opening makes folders, which a line that is only being typed must not. */
+static int open_store(const struct completion *c, const struct store **ret)
+{
+	const char *path = c->call->path ? c->call->path : getenv("ISLE_PATH");
+
+	return access(path ? path : "/var/lib/isle", R_OK | X_OK) < 0 ? -ENOENT : call_store(c->call, ret, NULL);
+}
+
 /* Without the right to look, or without a single guest, nothing is offered and nothing is said. */
 static void offer_guests(const struct completion *c, enum complete kind)
 {
 	const struct store *store;
 	char **names = NULL;
 
-	if (call_store(c->call, &store, NULL) < 0 || store_names(store, &names, NULL) < 0)
+	if (open_store(c, &store) < 0 || store_names(store, &names, NULL) < 0)
 		return;
 	for (char **name = names; *name; name++) {
 		enum state state = STATE_STOPPED;
@@ -69,7 +80,7 @@ static void offer_images(const struct completion *c)
 	const struct store *store;
 	char **keys = NULL;
 
-	if (call_store(c->call, &store, NULL) < 0 || image_list(store, &keys, NULL) < 0)
+	if (open_store(c, &store) < 0 || image_list(store, &keys, NULL) < 0)
 		return;
 	for (char **key = keys; *key; key++)
 		offer(c, *key);

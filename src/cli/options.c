@@ -231,7 +231,7 @@ static int parse_letters(struct parser *p, const char *text)
 	for (const char *c = text; *c; c++) {
 		const struct option_row *row = option_find(p->call, false, c, 1);
 
-		if (!row && c == text && c[1] && option_find(p->call, true, text, strcspn(text, "=")))
+		if (!row && text[1] && option_find(p->call, true, text, strcspn(text, "=")))
 			return call_usage(p->call, p->err, "unknown option '-%s', did you mean '--%s'?", text, text);
 		if (!row)
 			return call_usage(p->call, p->err, "unknown option '-%c'", *c);
