@@ -5,20 +5,33 @@
 
 #include "options.h"
 
-extern const struct verb verb_list, verb_info, verb_log, verb_doctor, verb_console, verb_help, verb_version, verb_complete, verb_docs;
+extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
+extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
+extern const struct verb verb_exec, verb_shell, verb_console;
+extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
+	/* life */
+	&verb_start,
+	&verb_stop,
+	&verb_restart,
+	&verb_freeze,
+	&verb_unfreeze,
+	&verb_wait,
 	/* look */
 	&verb_list,
 	&verb_info,
 	&verb_log,
 	&verb_doctor,
 	/* inside */
+	&verb_exec,
+	&verb_shell,
 	&verb_console,
 	/* host */
 	&verb_help,
 	&verb_version,
 	/* internal */
+	&verb_monitor_after,
 	&verb_complete,
 	&verb_docs,
 	NULL,

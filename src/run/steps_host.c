@@ -13,6 +13,7 @@
 
 #include "../base/clean.h"
 #include "../base/file.h"
+#include "../base/path.h"
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../guest/image.h"
@@ -187,14 +188,14 @@ static int user_namespace(const struct run *run, struct err *err)
 int step_root_storage(struct run *run, struct err *err)
 {
 	const struct spec *spec = run->spec;
-	const struct storage *storage = storage_table[spec->guest.storage];
+	const struct storage *storage = storage_find(storage_choices[spec->guest.storage]);
 	auto_close int userns = -1;
 	auto_close int image = -1;
 	auto_free char *image_folder = NULL;
 	auto_free char *guest_folder = path_join(run->guest->store->guests, run->guest->name);
 
-	if (!guest_folder)
-		return err_num(err, ENOMEM, "mount the root of '%s'", run->guest->name);
+	if (!guest_folder || !storage)
+		return err_num(err, guest_folder ? EOPNOTSUPP : ENOMEM, "mount the root of '%s'", run->guest->name);
 	if (!spec->security.privileged) {
 		userns = user_namespace(run, err);
 		if (userns < 0)

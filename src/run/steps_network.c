@@ -115,23 +115,27 @@ static int make_interface(struct run *run, size_t n, struct netlink *host, struc
 
 	if (r < 0)
 		return r;
+	struct in_addr gateway4 = network->gateway4;
+	struct in6_addr gateway6 = network->gateway6;
 	struct netlink_inside setup = {
 		.link = section->name,
 		.mtu = veth.mtu,
-		.address4 = lease->has4 ? &lease->address4 : NULL,
+		.has4 = lease->has4,
+		.has6 = lease->has6,
+		.address4 = lease->address4,
 		.prefix4 = lease->prefix4,
-		.address6 = lease->has6 ? &lease->address6 : NULL,
+		.address6 = lease->address6,
 		.prefix6 = lease->prefix6,
 	};
 
-	if (section->default_route && lease->has4)
-		setup.gateway4 = section->gateway.set ? (const void *)section->gateway.byte :
-				 network->has4	      ? (const void *)&network->gateway4 :
-							NULL;
-	if (section->default_route && lease->has6)
-		setup.gateway6 = section->gateway6.set ? (const void *)section->gateway6.byte :
-				 network->has6	       ? (const void *)&network->gateway6 :
-							 NULL;
+	if (section->gateway.set)
+		memcpy(&gateway4, section->gateway.byte, sizeof(gateway4));
+	if (section->gateway6.set)
+		memcpy(&gateway6, section->gateway6.byte, sizeof(gateway6));
+	if (section->default_route && lease->has4 && (section->gateway.set || network->has4))
+		setup.gateway4 = &gateway4;
+	if (section->default_route && lease->has6 && (section->gateway6.set || network->has6))
+		setup.gateway6 = &gateway6;
 	return netlink_setup_inside(inside, &setup, err);
 }
 
@@ -155,8 +159,10 @@ int step_network(struct run *run, struct err *err)
 			(void)err_where(err, spec->file, spec->networks[i].line);
 		made++;
 	}
+	struct netlink_inside only_lo = {0};
+
 	if (r == 0 && made == 0)
-		r = netlink_set_up(inside, "lo", err);
+		r = netlink_setup_inside(inside, &only_lo, err);
 	netlink_free(inside);
 	netlink_free(host);
 	return r;

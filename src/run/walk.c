@@ -99,6 +99,12 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 	return r;
 }
 
+/* Which way each descriptor travels: only readiness is told from the inside. */
+static bool is_ours_to_send(const struct run *run, size_t slot)
+{
+	return run->fd[slot] >= 0 && (slot == RUN_FD_NOTIFY) == run->inside;
+}
+
 static int send_note(struct run *run, size_t row, int result, const struct err *err)
 {
 	struct note note = {.row = (uint32_t)row, .result = result};
@@ -111,7 +117,7 @@ static int send_note(struct run *run, size_t row, int result, const struct err *
 		note.err = *err;
 	(void)str_copy(note.init_kind, sizeof(note.init_kind), run->init_kind);
 	for (size_t i = 0; result == 0 && i < RUN_FD_COUNT; i++) {
-		if (run->fd[i] < 0)
+		if (!is_ours_to_send(run, i))
 			continue;
 		note.fd_slot[note.fd_count] = (uint8_t)i;
 		fds[note.fd_count++] = run->fd[i];
@@ -133,7 +139,7 @@ static int send_note(struct run *run, size_t row, int result, const struct err *
 
 	/* What was handed over is the other side's now. */
 	for (size_t i = 0; note.fd_count && i < RUN_FD_COUNT; i++)
-		if (run->fd[i] >= 0)
+		if (is_ours_to_send(run, i))
 			close(take_fd(&run->fd[i]));
 	return sent == (ssize_t)sizeof(note) ? 0 : -EPIPE;
 }
@@ -281,11 +287,15 @@ int walk_host(struct run *run, struct err *err)
 		}
 		row = next_wanted(run, row + 1);
 	}
-	if (r < 0) {
-		kill_first_process(run);
-		walk_back(run);
-	}
+	if (r < 0)
+		walk_over(run);
 	return r;
+}
+
+void walk_over(struct run *run)
+{
+	kill_first_process(run);
+	walk_back(run);
 }
 
 _Noreturn void walk_guest(struct run *run, size_t row)

@@ -10,6 +10,9 @@ int walk_host(struct run *run, struct err *err);
 /* Walks the GUEST rows from `row` on in the cloned child; never returns. */
 _Noreturn void walk_guest(struct run *run, size_t row);
 
+/* After a walk that does not end in a running guest: the first process is killed and reaped, the HOST rows are undone. */
+void walk_over(struct run *run);
+
 /* Undoes all HOST rows backwards, for a guest that ended or whose start was killed. Rows accept what is not there. */
 void walk_back(struct run *run);
 

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -101,7 +100,7 @@ static int userns_make(struct userns *userns, struct err *err)
 	return userns->fd < 0 ? err_sys(err, "open a user namespace") : 0;
 }
 
-static int probe_in(int probe_fd, const char *path, struct err *err)
+static int probe_in(int probe_fd, struct err *err)
 {
 	const struct stat plain = {.st_mode = 0755};
 	auto_userns struct userns userns = {.fd = -1};
@@ -113,7 +112,7 @@ static int probe_in(int probe_fd, const char *path, struct err *err)
 		r = userns_make(&userns, err);
 	if (r < 0)
 		return r;
-	const struct storage_place place = {.guest_fd = probe_fd, .image_fd = probe_fd, .guest_path = path, .image_path = path};
+	const struct storage_place place = {.guest_fd = probe_fd, .image_fd = probe_fd, .guest_path = "the folder to try it in"};
 	auto_close int mount_fd = -1;
 	struct stat st;
 
@@ -138,7 +137,7 @@ static int probe_in(int probe_fd, const char *path, struct err *err)
 /* Tries the real thing in a folder beside the guests: kernels, file systems and id maps differ in too many ways to guess. */
 static int overlay_usable(int dir_fd, struct err *err)
 {
-	char name[48], link[64], path[PATH_MAX];
+	char name[48];
 
 	(void)str_print(name, sizeof(name), ".new-probe-%ld", (long)getpid());
 	(void)file_remove_tree(dir_fd, name, NULL); /* left by a killed process that had this pid */
@@ -147,17 +146,8 @@ static int overlay_usable(int dir_fd, struct err *err)
 	auto_close int probe_fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r = probe_fd < 0 || flock(probe_fd, LOCK_EX | LOCK_NB) < 0 ? err_sys(err, "lock the folder to try an overlay in") : 0;
 
-	if (r == 0) {
-		(void)str_print(link, sizeof(link), "/proc/self/fd/%d", probe_fd);
-		ssize_t len = readlink(link, path, sizeof(path) - 1);
-
-		if (len < 0) {
-			r = err_sys(err, "find the path of the folder to try an overlay in");
-		} else {
-			path[len] = '\0';
-			r = probe_in(probe_fd, path, err);
-		}
-	}
+	if (r == 0)
+		r = probe_in(probe_fd, err);
 	int gone = file_remove_tree(dir_fd, name, r == 0 ? err : NULL);
 
 	return r < 0 ? r : gone;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/str.h"
 #include "layer.h"
 #include "overlay.h"
 
@@ -185,11 +187,30 @@ struct helper_answer {
 	struct err err;
 };
 
+/* Where the guest's folder is now: one that is being made is not yet at its place. */
+static int path_of(int fd, char path[PATH_MAX], struct err *err)
+{
+	char link[64];
+
+	(void)str_print(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t len = readlink(link, path, PATH_MAX - 1);
+
+	if (len < 0)
+		return err_sys(err, "find the path of the guest's folder");
+	path[len] = '\0';
+	return 0;
+}
+
 int overlay_mount_by_path(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err)
 {
 	auto_close int image_fd = -1, layers_fd = -1;
+	char over[PATH_MAX];
 	int answer_pipe[2];
-	int r = layer_open(place->image_fd, "rootfs", userns_fd, &image_fd, err);
+	int r = path_of(place->guest_fd, over, err);
+
+	if (r < 0)
+		return r;
+	r = layer_open(place->image_fd, "rootfs", userns_fd, &image_fd, err);
 
 	if (r < 0)
 		return r;
@@ -209,7 +230,7 @@ int overlay_mount_by_path(const struct storage_place *place, int userns_fd, int 
 		struct helper_answer answer = {.fd = -1};
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		answer.result = mount_by_path(place->guest_path, image_fd, layers_fd, &answer.fd, &answer.err);
+		answer.result = mount_by_path(over, image_fd, layers_fd, &answer.fd, &answer.err);
 		_exit(write(to, &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? 0 : 1);
 	}
 	struct helper_answer answer;

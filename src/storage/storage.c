@@ -5,7 +5,8 @@
 
 #include "storage.h"
 
-const struct storage *const storage_table[] = {&storage_overlay, &storage_dir, NULL};
+/* As enum storage_type counts them. */
+const struct storage *const storage_table[] = {&storage_dir, &storage_overlay, NULL};
 
 const struct storage *storage_find(const char *name)
 {
@@ -13,4 +14,9 @@ const struct storage *storage_find(const char *name)
 		if (!strcmp(storage_table[i]->name, name))
 			return storage_table[i];
 	return NULL;
+}
+
+const struct storage *storage_best(int dir_fd)
+{
+	return storage_overlay.usable(dir_fd, NULL) == 0 ? &storage_overlay : &storage_dir;
 }
