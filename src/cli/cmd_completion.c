@@ -16,17 +16,17 @@
 #include "options.h"
 
 /* What the shell completes itself; config/completion knows these words. */
-#define ASK_FILES "@files"
+#define ASK_FILES    "@files"
 #define ASK_COMMANDS "@commands"
 
 struct completion {
-	struct call *call;      /* isle _complete itself: its store is the one of the line being completed */
+	struct call *call; /* isle _complete itself: its store is the one of the line being completed */
 	const struct verb *verb;
 	bool lxc;
-	const char *prefix;     /* before the candidate: "--columns=" */
-	const char *word;       /* what is being typed, without the prefix */
-	char *const *words;     /* after the verb */
-	int count;              /* of words before the one being typed */
+	const char *prefix; /* before the candidate: "--columns=" */
+	const char *word;   /* what is being typed, without the prefix */
+	char *const *words; /* after the verb */
+	int count;          /* of words before the one being typed */
 };
 
 static void offer(const struct completion *c, const char *candidate)
@@ -107,9 +107,11 @@ static void offer_templates(const struct completion *c)
 static void offer_keys(const struct completion *c)
 {
 	for (size_t i = 0; i < key_count; i++) {
-		static const char *const member[] = {[SECTION_NETWORK] = "eth0.", [SECTION_MOUNT] = "NAME.", [SECTION_COUNT] = NULL};
+		static const char *const member[] = {
+			[SECTION_NETWORK] = "eth0.", [SECTION_MOUNT] = "NAME.", [SECTION_COUNT] = NULL};
 		const struct section_info *section = &section_table[key_table[i].section];
-		auto_free char *key = str_format("%s.%s%s", section->name, section->many ? member[key_table[i].section] : "", key_table[i].name);
+		auto_free char *key =
+			str_format("%s.%s%s", section->name, section->many ? member[key_table[i].section] : "", key_table[i].name);
 
 		if (key && !key_table[i].internal)
 			offer(c, key);
@@ -168,9 +170,9 @@ static void offer_argument(const struct completion *c, const char *text, size_t 
 		const char *name;
 		enum complete kind;
 	} kinds[] = {
-		{"GUEST", COMPLETE_GUEST},       {"RUNNING", COMPLETE_RUNNING}, {"STOPPED", COMPLETE_STOPPED}, {"FILE", COMPLETE_FILE},
-		{"TEMPLATE", COMPLETE_TEMPLATE}, {"KEY", COMPLETE_KEY},         {"IMAGE", COMPLETE_IMAGE},     {"VERB", COMPLETE_VERB},
-		{"NOTHING", COMPLETE_NOTHING},
+		{"GUEST", COMPLETE_GUEST}, {"RUNNING", COMPLETE_RUNNING},   {"STOPPED", COMPLETE_STOPPED},
+		{"FILE", COMPLETE_FILE},   {"TEMPLATE", COMPLETE_TEMPLATE}, {"KEY", COMPLETE_KEY},
+		{"IMAGE", COMPLETE_IMAGE}, {"VERB", COMPLETE_VERB},         {"NOTHING", COMPLETE_NOTHING},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -199,7 +199,8 @@ static void roff_is_safe(void **state)
 	struct buf page = {0};
 
 	roff_text(&page, ".SH injected\n\n'br \\n(.g --option isle.conf(5) (web*) it's");
-	assert_string_equal(page.data, "\\&.SH injected\n.PP\n\\&\\(aqbr \\en(.g \\-\\-option \\fBisle.conf\\fR(5) (web*) it\\(aqs\n");
+	assert_string_equal(page.data,
+	                    "\\&.SH injected\n.PP\n\\&\\(aqbr \\en(.g \\-\\-option \\fBisle.conf\\fR(5) (web*) it\\(aqs\n");
 	buf_free(&page);
 	page = (struct buf){0};
 	roff_literal(&page, ".so /etc/passwd\na\\b\n");
@@ -210,8 +211,12 @@ static void roff_is_safe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verbs_and_options), cmocka_unit_test(guests),            cmocka_unit_test(values),
-		cmocka_unit_test(help_covers_all),   cmocka_unit_test(manual_covers_all), cmocka_unit_test(roff_is_safe),
+		cmocka_unit_test(verbs_and_options),
+		cmocka_unit_test(guests),
+		cmocka_unit_test(values),
+		cmocka_unit_test(help_covers_all),
+		cmocka_unit_test(manual_covers_all),
+		cmocka_unit_test(roff_is_safe),
 	};
 
 	return cmocka_run_group_tests(tests, make_store, remove_store);

@@ -105,7 +105,8 @@ static int try_noexec(void *arg)
 	if (host_examine(dir, &list, &count, NULL) < 0)
 		return -EIO;
 	const struct host_finding *flags = find(list, count, "mount flags"), *room = find(list, count, "free space");
-	int rc = flags && flags->level == HOST_BAD && strstr(flags->found, "noexec nosuid") && room->level == HOST_WARN ? 0 : -EPROTO;
+	int rc = flags && flags->level == HOST_BAD && strstr(flags->found, "noexec nosuid") && room->level == HOST_WARN ? 0
+	                                                                                                                : -EPROTO;
 
 	free(list);
 	return rc;
@@ -184,7 +185,8 @@ static void long_texts_are_cut(void **state)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	for (int i = 0; i < 100; i++)
-		doctor_add(&d, &(struct doctor_note){.topic = "t", .name = "n", .level = HOST_BAD, .found = text, .means = text, .fix = text});
+		doctor_add(&d, &(struct doctor_note){
+				       .topic = "t", .name = "n", .level = HOST_BAD, .found = text, .means = text, .fix = text});
 	assert_int_equal(d.count, 100);
 	assert_int_equal(strlen(d.list[99].found), sizeof(d.list[99].found) - 1);
 	assert_int_equal(strlen(d.list[99].fix), sizeof(d.list[99].fix) - 1);

@@ -25,7 +25,8 @@ static const struct option_row rows[] = {
 	{NULL},
 };
 
-static const struct verb many = {.name = "stop", .synopsis = "[OPTIONS] NAME...", .options = rows, .min = 1, .max = -1, .takes_all = true};
+static const struct verb many = {
+	.name = "stop", .synopsis = "[OPTIONS] NAME...", .options = rows, .min = 1, .max = -1, .takes_all = true};
 static const struct verb one = {.name = "info", .options = rows, .min = 1, .max = 1, .complete = COMPLETE_GUEST};
 static const struct verb maker = {.name = "create", .options = rows, .min = 1, .max = 1, .rest = true};
 static const struct verb inside = {.name = "exec", .options = rows, .min = 1, .max = 1, .rest = true, .stop_at_first = true};
@@ -67,7 +68,8 @@ static void refused(const struct verb *verb, bool lxc, const char *word, const c
 
 static void values_in_every_form(void **state)
 {
-	const char *forms[][3] = {{"--timeout=5", NULL}, {"--timeout", "5", NULL}, {"-t5", NULL}, {"-t", "5", NULL}, {"-ft5", NULL}};
+	const char *forms[][3] = {
+		{"--timeout=5", NULL}, {"--timeout", "5", NULL}, {"-t5", NULL}, {"-t", "5", NULL}, {"-ft5", NULL}};
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		assert_int_equal(parse(&many, false, "web1", forms[i][0], forms[i][1], NULL), 0);
@@ -162,7 +164,9 @@ static void lxc_form(void **state)
 	assert_int_equal(parse(&one, false, "-n", "3", "web1", NULL), 0);
 	assert_string_equal(call_value(&call, "lines"), "3");
 
-	assert_int_equal(parse(&many, true, "-kn", "web1", "-P", "/x", "-q", "-o", "log", "-l", "DEBUG", "--shutdown-timeout", "9", NULL), 0);
+	assert_int_equal(
+		parse(&many, true, "-kn", "web1", "-P", "/x", "-q", "-o", "log", "-l", "DEBUG", "--shutdown-timeout", "9", NULL),
+		0);
 	assert_true(call_has(&call, "kill"));
 	assert_true(call.quiet);
 	assert_string_equal(call.path, "/x");
@@ -320,7 +324,7 @@ static void near_verbs(void **state)
 {
 	char near[64];
 
-	assert_true(help_near_verb("lsit", near));
+	assert_true(help_near_verb("listt", near));
 	assert_string_equal(near, "list");
 	assert_true(help_near_verb("doctr", near));
 	assert_string_equal(near, "doctor");
