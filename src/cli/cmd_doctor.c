@@ -223,17 +223,17 @@ const struct verb verb_doctor = {
 	.summary = "Show what this host offers, what is missing and what to do about it.",
 	.headline = "examine the host",
 	.text = "Kernel, namespaces, security modules, cgroups, network, storage, programs and kernel limits are tried, in child "
-                "processes and "
+		"processes and "
 		"namespaces of their own, and judged: good; info, something is not possible without it; warn, something that most "
-                "guests want is "
+		"guests want is "
 		"missing or a limit is low; bad, guests cannot run. Each finding that is not good says what it costs and what to "
-                "do: a package "
+		"do: a package "
 		"to install or a setting to change. What killed commands have left and guests with a broken state or config are "
-                "listed too. With "
+		"listed too. With "
 		"--quiet only warn and bad are shown. Nothing on the host is changed.\n\n"
 		"The exit status is 0 when guests can run and 1 when something is bad. Without root only a part can be tried.\n\n"
 		"With --json the result is an object with can_run, kernel, machine, cgroup_layout, systemd, apparmor and findings, "
-                "an array of objects "
+		"an array of objects "
 		"with topic, name, level, found, means and fix.",
 	.examples = "isle doctor\nisle doctor --quiet\nisle doctor --json | jq -r '.findings[] | select(.level == \"bad\")'",
 	.run = run_doctor,

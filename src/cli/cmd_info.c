@@ -360,15 +360,15 @@ const struct verb verb_info = {
 	.summary = "Show all that is known of a guest.",
 	.headline = "show guest %",
 	.text = "State, processes, addresses and interfaces, use of memory and processor, limits, storage and the config file of "
-                "one guest. "
+		"one guest. "
 		"Options choose parts of it. Network counters are the guest's: TX is what it has sent.\n\n"
 		"With --json the result is an object: the keys of 'isle list --json', and links (objects with name, host_name, "
-                "mac, address, "
+		"mac, address, "
 		"address6 and counters), hostname, template, description, init_kind, starts, cgroup, console, config_file and "
-                "config (by section).\n\n"
+		"config (by section).\n\n"
 		"Called as isle-info it writes states in upper case, as lxc-info(1) does.",
 	.examples = "isle info web1\nisle info web1 --json | jq .addresses\nisle info -s -H web1\nisle info -c limits.memory "
-                    "web1\nisle-info -n web1 -s -H",
+		    "web1\nisle-info -n web1 -s -H",
 	.options = info_options,
 	.min = 1,
 	.max = 1,

@@ -453,23 +453,23 @@ const struct verb verb_list = {
 	.summary = "List the guests with their state.",
 	.headline = "list guests",
 	.text = "Without arguments every guest is listed; a PATTERN is one of the shell's (web*). State and process id come from "
-                "the kernel, "
+		"the kernel, "
 		"addresses from the record of the guest's start: no process is made and no guest is entered, so listing hundreds "
-                "is cheap. A "
+		"is cheap. A "
 		"name that no guest has is an error (exit status 3); a pattern that matches none is not.\n\n"
 		"Columns are name, state, pid, monitor_pid, address, addresses, ipv4, ipv6, memory, memory_peak, cpu, processes, "
-                "storage, image, "
+		"storage, image, "
 		"started, uptime, ids, autostart, unprivileged, hostname, init, description, and every key of isle.conf(5).\n\n"
 		"With --json the result is an array of objects with the keys name, state, pid, monitor_pid, addresses, storage, "
-                "image, ids, "
+		"image, ids, "
 		"started (seconds since 1970), memory and memory_peak (bytes), cpu_usec, processes, autostart, privileged and "
-                "config_error. What is "
+		"config_error. What is "
 		"absent is null.\n\n"
 		"Called as isle-ls or isle-list it prints names only unless -f or -F is given, and its argument is a regular "
-                "expression, as with "
+		"expression, as with "
 		"lxc-ls(1).",
 	.examples = "isle list\nisle list --long --sort -memory\nisle list --running -1 'web*'\nisle list --columns "
-                    "name,address,limits.memory\n"
+		    "name,address,limits.memory\n"
 		    "isle list --json | jq -r '.[] | select(.state == \"running\") | .name'\nisle-ls -f",
 	.options = list_options,
 	.max = -1,

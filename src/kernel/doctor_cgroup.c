@@ -103,7 +103,7 @@ static void check_controllers(struct doctor *d)
 				      .level = there ? HOST_GOOD : HOST_WARN,
 				      .found = there ? "yes (v1)" : "missing",
 				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
-		                               "devices anyway",
+					       "devices anyway",
 				      .fix = "mount the devices controller",
 			      });
 		doctor_add(d, &(struct doctor_note){
@@ -202,7 +202,7 @@ void doctor_cgroup(struct doctor *d)
 				      .name = "device program",
 				      .level = HOST_WARN,
 				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
-		                               "devices anyway",
+					       "devices anyway",
 				      .fix = "a kernel with CONFIG_CGROUP_BPF",
 			      },
 		              doctor_try(try_bpf, NULL));
