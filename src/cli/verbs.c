@@ -6,12 +6,14 @@
 #include "options.h"
 
 extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
+extern const struct verb verb_create, verb_image;
 extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
 extern const struct verb verb_exec, verb_shell, verb_console;
 extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
 	/* life */
+	&verb_create,
 	&verb_start,
 	&verb_stop,
 	&verb_restart,
@@ -27,6 +29,8 @@ const struct verb *const verb_table[] = {
 	&verb_exec,
 	&verb_shell,
 	&verb_console,
+	/* storage */
+	&verb_image,
 	/* host */
 	&verb_help,
 	&verb_version,
