@@ -4,12 +4,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -122,19 +124,29 @@ static struct network_prefix prefix_of(const char *address, uint8_t prefix)
 	return p;
 }
 
+static int choose(uint64_t seed, uint8_t prefix, const struct network_prefix *list, size_t count, struct in_addr *ret)
+{
+	const struct network_taken taken = {list, count};
+
+	return network_choose4(seed, prefix, &taken, ret);
+}
+
 static void chooses_what_is_free(void **state)
 {
 	struct in_addr first, second;
 	char text[INET_ADDRSTRLEN];
 
 	(void)state;
-	assert_int_equal(network_choose4(0, NULL, 0, &first), 0);
+	assert_int_equal(choose(0, 24, NULL, 0, &first), 0);
 	assert_string_equal(inet_ntop(AF_INET, &first, text, sizeof(text)), "10.16.0.0");
 	const struct network_prefix host = {.address = {first.s_addr | htonl(77)}, .prefix = 32}; /* a route to one host */
-	assert_int_equal(network_choose4(0, &host, 1, &second), 0);
+	assert_int_equal(choose(0, 24, &host, 1, &second), 0);
 	assert_int_not_equal(first.s_addr, second.s_addr);
+	assert_int_equal(choose(0, 22, &host, 1, &second), 0);
+	assert_int_not_equal(first.s_addr, second.s_addr & htonl(0xfffffc00));
+	assert_int_equal(ntohl(second.s_addr) & 0x3ff, 0);
 	const struct network_prefix wide = prefix_of("10.16.0.0", 12);
-	assert_int_equal(network_choose4(0, &wide, 1, &second), 0);
+	assert_int_equal(choose(0, 24, &wide, 1, &second), 0);
 	assert_true(ntohl(second.s_addr) >= 0x0a200000);
 }
 
@@ -147,33 +159,32 @@ static void leaves_ten_when_it_is_taken(void **state)
 	const struct network_prefix halves[] = {prefix_of("0.0.0.0", 1), prefix_of("128.0.0.0", 1), prefix_of("0.0.0.0", 0)};
 
 	(void)state;
-	assert_int_equal(network_choose4(12345, &ten, 1, &subnet), 0);
-	assert_int_equal(ntohl(subnet.s_addr) >> 20, 0xac1);
-	assert_int_equal(network_choose4(12345, most, 2, &subnet), 0);
-	assert_int_equal(ntohl(subnet.s_addr) >> 16, 0xc0a8);
-	assert_int_equal(network_choose4(12345, all, 3, &subnet), -ENOSPC);
-	/* A VPN's two halves of everything are its default route. */
-	assert_int_equal(network_choose4(12345, halves, 3, &subnet), 0);
-	assert_int_equal(ntohl(subnet.s_addr) >> 24, 10);
+	for (uint8_t length = 22; length <= 24; length += 2) {
+		assert_int_equal(choose(12345, length, &ten, 1, &subnet), 0);
+		assert_int_equal(ntohl(subnet.s_addr) >> 20, 0xac1);
+		assert_int_equal(choose(12345, length, most, 2, &subnet), 0);
+		assert_int_equal(ntohl(subnet.s_addr) >> 16, 0xc0a8);
+		assert_int_equal(choose(12345, length, all, 3, &subnet), -ENOSPC);
+		/* A VPN's two halves of everything are its default route. */
+		assert_int_equal(choose(12345, length, halves, 3, &subnet), 0);
+		assert_int_equal(ntohl(subnet.s_addr) >> 24, 10);
+	}
 }
 
 static void finds_the_last_free_one(void **state)
 {
-	struct network_prefix *taken = calloc(256, sizeof(*taken));
+	struct network_prefix taken[257] = {prefix_of("10.0.0.0", 8), prefix_of("172.16.0.0", 12)};
 	struct in_addr subnet;
+	size_t count = 2;
 
 	(void)state;
-	assert_non_null(taken);
-	taken[0] = prefix_of("10.0.0.0", 8);
-	taken[1] = prefix_of("172.16.0.0", 12);
-	for (unsigned i = 0, n = 2; i < 256; i++) {
-		if (i != 201 && n < 256)
-			taken[n++] = (struct network_prefix){{htonl(0xc0a80000 | i << 8)}, 24};
+	for (unsigned i = 0; i < 256; i++) {
+		if (i != 201)
+			taken[count++] = (struct network_prefix){{htonl(0xc0a80000 | i << 8)}, 24};
 	}
-	taken[255] = prefix_of("192.168.254.0", 23);
-	assert_int_equal(network_choose4(99, taken, 256, &subnet), 0);
+	assert_int_equal(choose(99, 22, taken, count, &subnet), -ENOSPC);
+	assert_int_equal(choose(99, 24, taken, count, &subnet), 0);
 	assert_int_equal(ntohl(subnet.s_addr), 0xc0a8c900);
-	free(taken);
 }
 
 /* MAC addresses */
@@ -331,7 +342,7 @@ static void default_avoids_routes_and_files(void **state)
 	assert_int_equal(no_error(network_open(s, "isle0", &first, &err), &err), 0);
 	assert_string_equal(first.bridge, "isle0");
 	assert_true(first.has4 && first.nat && !first.adopted);
-	assert_int_equal(first.prefix4, 24);
+	assert_int_equal(first.prefix4, 22);
 	assert_int_equal(first.gateway6.s6_addr[0], 0xfd);
 	assert_int_equal(first.mac[0] & 3, 2);
 	assert_int_equal(network_open(s, "isle0", &n, &err), 0);
@@ -396,7 +407,7 @@ static struct network lab(const struct store *s, const char *addresses)
 	char text[128];
 
 	assert_int_equal(str_print(text, sizeof(text), "[network]\n%s\n", addresses), 0);
-	assert_int_equal(no_error(network_parse(s, "lab", text, "lab", &n, &err), &err), 0);
+	assert_int_equal(no_error(network_parse(s, "lab", text, &n, &err), &err), 0);
 	return n;
 }
 
@@ -680,10 +691,16 @@ static void up_repairs(void **state)
 	assert_int_equal(netlink_delete(nl, "isle0", &err), 0);
 	assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
 	assert_true(bridge_has("isle0", AF_INET, &n.gateway4));
-	/* Somebody else's bridge without the address is what a killed first call leaves. */
+	/* Down and without the address is how a first call that was killed leaves it. */
 	const struct netlink_bridge half = {.name = "isle0", .mac = n.mac};
 	assert_int_equal(netlink_delete(nl, "isle0", &err), 0);
 	assert_int_equal(netlink_add_bridge(nl, &half, &err), 0);
+	assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
+	assert_true(bridge_has("isle0", AF_INET, &n.gateway4));
+	/* Up, but an administrator took the address away. */
+	assert_int_equal(netlink_delete(nl, "isle0", &err), 0);
+	assert_int_equal(netlink_add_bridge(nl, &half, &err), 0);
+	assert_int_equal(netlink_set_up(nl, "isle0", &err), 0);
 	assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
 	assert_true(bridge_has("isle0", AF_INET, &n.gateway4));
 	netlink_free(nl);
@@ -692,6 +709,39 @@ static void up_repairs(void **state)
 	assert_int_equal(file_remove_tree(AT_FDCWD, s->networks, &err), 0);
 	assert_int_equal(no_error(network_open(s, "isle0", &found, &err), &err), 0);
 	assert_memory_equal(&found, &n, sizeof(n));
+}
+
+/* Killed at any moment of the first call, the next one makes it whole. */
+static void up_survives_kills(void **state)
+{
+	struct store *s = *state;
+	struct netlink *nl;
+	struct err err = {0};
+
+	assert_int_equal(netlink_open(-1, &nl, &err), 0);
+	for (unsigned pause = 0; pause < 6000; pause += 200) {
+		struct network n;
+		pid_t child = fork();
+
+		assert_true(child >= 0);
+		if (child == 0) {
+			if (network_open(s, "isle0", &n, NULL) == 0)
+				(void)network_up(s, &n, NULL);
+			_exit(0);
+		}
+		usleep(pause);
+		(void)kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		assert_int_equal(no_error(network_open(s, "isle0", &n, &err), &err), 0);
+		assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
+		assert_true(natted(&n) && bridge_has("isle0", AF_INET, &n.gateway4));
+		assert_true(!n.has6 || bridge_has("isle0", AF_INET6, &n.gateway6));
+		assert_true(!n.has6 || sysctl_of("/proc/sys/net/ipv6/conf/isle0/accept_ra") == 0);
+		assert_int_equal(netlink_delete(nl, "isle0", &err), 0);
+		assert_int_equal(nft_run("delete table inet isle\n", &err), 0);
+		assert_int_equal(file_remove_tree(AT_FDCWD, s->networks, &err), 0);
+	}
+	netlink_free(nl);
 }
 
 static char *ruleset(void)
@@ -817,6 +867,115 @@ static void two_at_once_are_fine(void **state)
 	munmap(slots, RACERS * sizeof(*slots));
 }
 
+static int socket_in(int netns_fd, int home_fd, int family)
+{
+	int fd;
+
+	assert_int_equal(setns(netns_fd, CLONE_NEWNET), 0);
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(setns(home_fd, CLONE_NEWNET), 0);
+	return fd;
+}
+
+static void address_of(struct sockaddr_storage *ret, int family, const char *text, in_port_t port)
+{
+	*ret = (struct sockaddr_storage){.ss_family = (sa_family_t)family};
+	if (family == AF_INET) {
+		((struct sockaddr_in *)ret)->sin_port = htons(port);
+		assert_int_equal(inet_pton(family, text, &((struct sockaddr_in *)ret)->sin_addr), 1);
+	} else {
+		((struct sockaddr_in6 *)ret)->sin6_port = htons(port);
+		assert_int_equal(inet_pton(family, text, &((struct sockaddr_in6 *)ret)->sin6_addr), 1);
+	}
+}
+
+/* Sends a datagram from one namespace to an address of another, and tells whose address it came with. */
+static void source_seen(const int fds[3], int family, const char *to, char ret[INET6_ADDRSTRLEN])
+{
+	const struct timeval limit = {.tv_sec = 5};
+	struct sockaddr_storage there, from = {0};
+	socklen_t size = sizeof(from);
+	int listener = socket_in(fds[0], fds[2], family), sender = socket_in(fds[1], fds[2], family);
+	char byte = 0;
+
+	address_of(&there, family, to, 9999);
+	assert_int_equal(bind(listener, (struct sockaddr *)&there, sizeof(there)), 0);
+	assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	assert_int_equal(sendto(sender, "x", 1, 0, (struct sockaddr *)&there, sizeof(there)), 1);
+	assert_int_equal(recvfrom(listener, &byte, 1, 0, (struct sockaddr *)&from, &size), 1);
+	assert_int_equal(byte, 'x');
+	if (family == AF_INET)
+		assert_non_null(inet_ntop(family, &((struct sockaddr_in *)&from)->sin_addr, ret, INET6_ADDRSTRLEN));
+	else
+		assert_non_null(inet_ntop(family, &((struct sockaddr_in6 *)&from)->sin6_addr, ret, INET6_ADDRSTRLEN));
+	close(listener);
+	close(sender);
+}
+
+static void setup_link(int netns_fd, const struct netlink_inside *setup)
+{
+	struct netlink *nl;
+	struct err err = {0};
+
+	assert_int_equal(netlink_open(netns_fd, &nl, &err), 0);
+	assert_int_equal(no_error(netlink_setup_inside(nl, setup, &err), &err), 0);
+	netlink_free(nl);
+}
+
+/* A guest, the host between, and an outside that knows the host's addresses only. */
+static void guests_reach_out_masqueraded(void **state)
+{
+	struct store *s = *state;
+	const int outside = netns_fresh(), guest = netns_fresh(), host = netns_fresh(), path[3] = {outside, guest, host};
+	const struct netlink_veth uplink = {.host = "uplink", .inside = "out0", .inside_netns_fd = outside};
+	const struct netlink_veth pair = {.host = "web1", .inside = "eth0", .inside_netns_fd = guest, .bridge = "isle0"};
+	const struct spec_network spec = {.name = "eth0"};
+	struct netlink_inside out = {.link = "out0", .has4 = true, .has6 = true, .prefix4 = 24, .prefix6 = 64};
+	struct netlink_inside in = {.link = "eth0", .has4 = true};
+	struct in_addr host4;
+	struct in6_addr host6;
+	struct network n;
+	struct lease lease;
+	struct netlink *nl;
+	struct err err = {0};
+	char source[INET6_ADDRSTRLEN];
+
+	assert_int_equal(netlink_open(-1, &nl, &err), 0);
+	assert_int_equal(no_error(netlink_add_veth(nl, &uplink, &err), &err), 0);
+	assert_int_equal(inet_pton(AF_INET, "192.0.2.2", &out.address4), 1);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8::2", &out.address6), 1);
+	setup_link(outside, &out);
+	assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &host4), 1);
+	assert_int_equal(inet_pton(AF_INET6, "2001:db8::1", &host6), 1);
+	assert_int_equal(no_error(netlink_add_address(nl, "uplink", AF_INET, &host4, 24, &err), &err), 0);
+	assert_int_equal(no_error(netlink_add_address(nl, "uplink", AF_INET6, &host6, 64, &err), &err), 0);
+
+	assert_int_equal(no_error(network_open(s, "isle0", &n, &err), &err), 0);
+	assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
+	assert_int_equal(no_error(network_lease(s, &n, "guest-a", &spec, &lease, &err), &err), 0);
+	assert_int_equal(no_error(netlink_add_veth(nl, &pair, &err), &err), 0);
+	in.address4 = lease.address4;
+	in.prefix4 = lease.prefix4;
+	in.gateway4 = &n.gateway4;
+	in.has6 = lease.has6;
+	in.address6 = lease.address6;
+	in.prefix6 = lease.prefix6;
+	in.gateway6 = lease.has6 ? &n.gateway6 : NULL;
+	setup_link(guest, &in);
+
+	source_seen(path, AF_INET, "192.0.2.2", source);
+	assert_string_equal(source, "192.0.2.1");
+	if (lease.has6) {
+		source_seen(path, AF_INET6, "2001:db8::2", source);
+		assert_string_equal(source, "2001:db8::1");
+	}
+	netlink_free(nl);
+	close(outside);
+	close(guest);
+	close(host);
+}
+
 static void without_rights_it_says_so(void **state)
 {
 	struct store *s = *state;
@@ -856,8 +1015,9 @@ int main(void)
 		IN_STORE(static_addresses_nobody_can_have), IN_STORE(static_addresses_of_six), IN_STORE(hostile_names_lease_nothing),
 		IN_STORE(racers_get_different_addresses),
 		IN_NETNS(default_avoids_routes_and_files), IN_NETNS(first_users_agree), IN_NETNS(tagged_instance_stands_apart),
-		IN_NETNS(up_is_complete), IN_NETNS(up_repairs), IN_NETNS(foreign_rules_stay), IN_NETNS(instances_share_the_table),
-		IN_NETNS(foreign_links_are_refused), IN_NETNS(two_at_once_are_fine), IN_NETNS(without_rights_it_says_so),
+		IN_NETNS(up_is_complete), IN_NETNS(up_repairs), IN_NETNS(up_survives_kills), IN_NETNS(foreign_rules_stay), IN_NETNS(instances_share_the_table),
+		IN_NETNS(foreign_links_are_refused), IN_NETNS(two_at_once_are_fine), IN_NETNS(guests_reach_out_masqueraded),
+		IN_NETNS(without_rights_it_says_so),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_store_in_netns);
