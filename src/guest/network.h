@@ -57,9 +57,9 @@ int network_release(const struct store *store, const char *guest_id, struct err 
 /* The MAC of a guest's interface: the same for ever, locally administered, unicast. */
 void network_mac(const struct store *store, const char *guest_id, const char *ifname, uint8_t ret[6]);
 
-/* The first subnet of this length (16 to 24) in 10.16.0.0 - 10.239.255.255, then 172.16.0.0/12, then 192.168.0.0/16 that overlaps none
- * of the taken prefixes; seed says where the search begins. Prefixes shorter than 8 bits are default routes in disguise and are
- * passed over. -ENOSPC. */
+/* The first subnet of this length (16 to 24) in 10.16.0.0 - 10.239.255.255, then 172.16.0.0/12, then 192.168.0.0/16 that
+ * overlaps none of the taken prefixes; seed says where the search begins. Prefixes shorter than 8 bits are default routes in
+ * disguise and are passed over. -ENOSPC. */
 struct network_prefix { struct in_addr address; uint8_t prefix; };
 struct network_taken { const struct network_prefix *list; size_t count; };
 int network_choose4(uint64_t seed, uint8_t prefix, const struct network_taken *taken, struct in_addr *ret);
