@@ -26,7 +26,7 @@ const struct section_info section_table[SECTION_COUNT] = {
 			   "in the order of the file, in the guest's own mount namespace."},
 };
 
-static const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
+const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
 static const char *const network_choices[] = {[NETWORK_BRIDGE] = "bridge", [NETWORK_NONE] = "none", NULL};
 static const char *const arch_choices[] = {
 	"amd64", "x86_64", "i386", "i686", "arm64", "aarch64", "armhf", "armel", "arm", "ppc64el", "ppc64le", "riscv64", "s390x",
@@ -116,8 +116,9 @@ const struct key key_table[] = {
 	{SECTION_SECURITY, "drop-capabilities", &type_caps, AT(security.drop_caps), .lxc = "lxc.cap.drop",
 	 .doc = "Capabilities that the guest loses beside those that isle drops by default.", .example = "net_raw, sys_nice"},
 	{SECTION_SECURITY, "seccomp", &type_profile, AT(security.seccomp), .fallback = "default",
-	 .doc = "The list of system calls that the guest may make: default, the path of a list of your own, or none, which leaves the "
-		"guest all of the kernel to attack.",
+	 .lxc = "lxc.seccomp.profile",
+	 .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language or in "
+		"version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
 	 .example = "/etc/isle/seccomp/strict"},
 	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "no",
 	 .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "yes"},

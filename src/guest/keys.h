@@ -45,4 +45,7 @@ struct key {
 extern const struct key key_table[];
 extern const size_t key_count;
 
+/* The words of guest.storage, by enum storage_type; the storages carry the same names. */
+extern const char *const storage_choices[];
+
 const struct key *key_find(enum section section, const char *name);

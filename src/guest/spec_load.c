@@ -275,9 +275,11 @@ int spec_load(int dir_fd, const char *name, const char *shown, struct spec **ret
 	size_t len;
 	int r = file_read(dir_fd, name, SPEC_FILE_MAX, &text, &len);
 
-	if (r == -EFBIG)
-		return err_set(err, ERR_FAILED, "%s is larger than %d KiB", shown, SPEC_FILE_MAX >> 10);
-	if (r < 0)
-		return err_num(err, r, "read %s", shown);
+	if (r < 0) {
+		r = r == -EFBIG ? err_set(err, ERR_FAILED, "%s is larger than %d KiB", shown, SPEC_FILE_MAX >> 10)
+				: err_num(err, r, "read %s", shown);
+		(void)err_where(err, shown, 0);
+		return r;
+	}
 	return spec_parse(text, len, shown, ret, err);
 }

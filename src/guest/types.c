@@ -138,18 +138,12 @@ static int size_parse(const struct key *key, const char *text, void *field, stru
 
 static void size_format(const struct key *key, const void *field, struct buf *out)
 {
-	static const char suffixes[] = "PTGMK";
-	uint64_t value = *(const uint64_t *)field;
-	int shift = 50;
+	char text[24];
 
 	if (!u64_is_set(key, field))
 		return;
-	for (const char *suffix = suffixes; value && *suffix; suffix++, shift -= 10)
-		if (value % (UINT64_C(1) << shift) == 0) {
-			buf_addf(out, "%" PRIu64 "%c", value >> shift, *suffix);
-			return;
-		}
-	buf_addf(out, "%" PRIu64, value);
+	str_from_size(*(const uint64_t *)field, text);
+	buf_add(out, text);
 }
 
 const struct type type_size = {
