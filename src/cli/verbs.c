@@ -8,6 +8,7 @@
 extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
 extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
 extern const struct verb verb_exec, verb_shell, verb_console;
+extern const struct verb verb_config;
 extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
@@ -27,6 +28,8 @@ const struct verb *const verb_table[] = {
 	&verb_exec,
 	&verb_shell,
 	&verb_console,
+	/* settings */
+	&verb_config,
 	/* host */
 	&verb_help,
 	&verb_version,
