@@ -9,13 +9,13 @@
 
 struct proc {
 	const char *const *argv;
-	const char *const *env;  /* NULL: the caller's */
-	const char *input;       /* text for stdin, NULL: /dev/null */
-	bool pass_output;        /* stdout goes to the caller's stderr instead of being kept, stderr as well */
-	int timeout_ms;          /* 0: none */
+	const char *const *env;      /* NULL: the caller's */
+	const char *input;           /* text for stdin, NULL: /dev/null */
+	bool pass_output;            /* stdout goes to the caller's stderr instead of being kept, stderr as well */
+	int timeout_ms;              /* 0: none */
 	void (*in_child)(void *arg); /* runs in the child before exec, descriptors still open, may _exit */
 	void *in_child_arg;
-	char **ret_output;       /* stdout, at most 1 MiB (-EFBIG beyond), caller frees; NULL: not wanted */
+	char **ret_output; /* stdout, at most 1 MiB (-EFBIG beyond), caller frees; NULL: not wanted */
 };
 
 /* Runs and waits. argv[0] is looked up in PATH. On a bad exit err names the program, its status and the

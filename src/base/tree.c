@@ -29,9 +29,9 @@ struct level {
 struct removal {
 	const char *tree; /* for messages */
 	struct level levels[DEPTH_MAX];
-	int depth;          /* levels in use */
-	uint64_t moved;     /* names the next folder that is moved up */
-	bool again;         /* the top has got entries that its scan may have missed */
+	int depth;      /* levels in use */
+	uint64_t moved; /* names the next folder that is moved up */
+	bool again;     /* the top has got entries that its scan may have missed */
 	struct err *err;
 };
 
