@@ -24,16 +24,16 @@ struct session {
 	const struct console_session *wanted;
 	struct terminal terminal;
 	int run_fd;
-	int socket;          /* -1: between two monitors */
-	bool attached;       /* DONE came */
-	bool again;          /* not the first monitor */
+	int socket;    /* -1: between two monitors */
+	bool attached; /* DONE came */
+	bool again;    /* not the first monitor */
 	bool in_open;
 	bool saw_prefix;
 	bool detached;
 	bool guest_ended;
-	uint64_t lost_ms;    /* when the monitor was lost, 0: it was not */
+	uint64_t lost_ms; /* when the monitor was lost, 0: it was not */
 	uint64_t input_end_ms, last_output_ms;
-	uint32_t to_skip;    /* of the ring */
+	uint32_t to_skip; /* of the ring */
 	size_t input_len;
 	size_t output_at, output_len;
 	char input[2 * CHUNK];
@@ -80,7 +80,8 @@ static int lost(struct session *s, struct err *err)
 	if (proc_now_ms() - s->lost_ms < RECONNECT_MS)
 		return 0;
 	r = err_num(err, EPIPE, "attach to the console");
-	(void)err_hint(err, "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
+	(void)err_hint(err,
+	               "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
 	return r;
 }
 
