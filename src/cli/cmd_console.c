@@ -116,6 +116,7 @@ const struct verb verb_console = {
 	.group = GROUP_INSIDE,
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Attach the terminal to a guest's console.",
+	.headline = "attach to the console of guest %",
 	.text = "Shows the last 64 KiB of the console's output and then connects the terminal with it, until Ctrl-a "
 		"q is typed or the guest ends. Ctrl-a Ctrl-a sends one Ctrl-a. Through a reboot of the guest the "
 		"terminal stays connected. Several terminals may be attached to one console; each sees all output, "

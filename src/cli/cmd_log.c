@@ -347,7 +347,7 @@ static int run_log(struct call *call, struct err *err)
 
 static const struct option_row log_options[] = {
 	{"follow", 'f', NULL, "Go on showing what comes, until interrupted or until the guest is destroyed."},
-	{"lines", 'l', "N", "Only the last N lines of each log (default: all; with --follow: 10)."},
+	{"lines", 'l', "N", "Only the last N lines of each log, or all of them ('all', the default; with --follow: 10)."},
 	{"console", 'c', NULL, "Only what the console showed."},
 	{"events", 'e', NULL, "Only what isle did: starts, stops, errors."},
 	{"raw", 'r', NULL, "Write the console's bytes as they are to a terminal too."},
@@ -359,6 +359,7 @@ const struct verb verb_log = {
 	.group = GROUP_LOOK,
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Show what isle did to a guest and what its console showed.",
+	.headline = "show the log of guest %",
 	.text = "Shows isle's own lines about the guest (starts, stops, errors) and then its console's output, of "
 		"which the monitor keeps two files of bounded size; they outlive the guest's runs.\n\nOn a terminal, "
 		"control bytes of the console are written as \\xNN and colours are left out, because a guest must "
