@@ -39,6 +39,7 @@ struct client {
 	int fd;
 	bool attached;
 	bool parked;      /* has input for a console that takes none now */
+	bool releases;    /* clears up after the guest, for as long as it stays connected */
 	bool slow;        /* took nothing for LAG_MS: not waited for until it has caught up */
 	uint32_t watched; /* epoll events, 0: not in the set */
 	uint64_t at;      /* ring position that it has */
@@ -50,9 +51,9 @@ struct monitor {
 	const char *name, *root, *isle;
 	char *const *numbers; /* of guest, run, init, console, control as they were given */
 	int guest, run, init, console, control;
+	pid_t init_pid;
 	bool is_child;
 	int epoll;
-	bool released;
 	bool init_ended;
 	char oom_before[16];
 
@@ -316,7 +317,7 @@ static bool client_request(struct monitor *m, struct client *client)
 		console_size(m);
 		client_attach(m, client);
 	} else if (r == 0 && header.kind == CONTROL_RELEASE && header.length == 0) {
-		m->released = true;
+		client->releases = true;
 		(void)control_send(client->fd, CONTROL_DONE, NULL, 0); /* released it is, whoever still listens */
 	} else if (r == 0 && header.kind == CONTROL_RING && header.length == 0) {
 		client_ring(m, client);
@@ -336,23 +337,35 @@ static void client_event(struct monitor *m, struct client *client, uint32_t even
 		;
 }
 
+/* A place for a new client: an empty one, else that of one that has asked for nothing. NULL while all have something to be read. */
+static struct client *client_place(struct monitor *m)
+{
+	struct client *idle = NULL;
+	char byte;
+
+	for (struct client *client = m->clients; client < m->clients + CLIENTS_MAX; client++) {
+		if (client->fd < 0)
+			return client;
+		if (!client->attached && !client->releases && (client->parked || recv(client->fd, &byte, 1, MSG_PEEK) < 0))
+			idle = client;
+	}
+	if (idle)
+		client_drop(idle);
+	return idle;
+}
+
 static bool client_accept(struct monitor *m)
 {
-	struct client *client = NULL, *idle = NULL;
+	struct client *client;
 	int size = CLIENT_SNDBUF;
 	int fd = accept4(m->control, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return false;
-	for (struct client *c = m->clients; c < m->clients + CLIENTS_MAX; c++) {
-		if (c->fd < 0)
-			client = c;
-		else if (!c->attached)
-			idle = c;
-	}
-	if (!client) { /* attached ones are fewer than all, so there is an idle one: it has had its time */
-		client_drop(idle);
-		client = idle;
+	client = client_place(m);
+	if (!client) {
+		close(fd);
+		return false;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)); /* so that a ring fits in whole */
 	*client = (struct client){.fd = fd};
@@ -377,6 +390,15 @@ static void drain(struct monitor *m)
 		client_event(m, client, EPOLLOUT);
 		client_event(m, client, EPOLLIN);
 	}
+}
+
+/* Whoever released the monitor and is still there holds the guest's lock and clears up. */
+static bool released(const struct monitor *m)
+{
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (m->clients[i].fd >= 0 && m->clients[i].releases)
+			return true;
+	return false;
 }
 
 static void say_end(struct monitor *m)
@@ -467,10 +489,10 @@ static int finish(struct monitor *m)
 {
 	char how[ENDING_SIZE];
 
-	ending_of(m->init, m->is_child, how);
+	ending_of(m->init, m->init_pid, m->is_child, how);
 	drain(m);
 	conlog_close(&m->log);
-	if (m->released) {
+	if (released(m)) {
 		say_end(m);
 		return 0;
 	}
@@ -503,6 +525,7 @@ static int run(struct monitor *m)
 {
 	while (!m->init_ended) {
 		struct epoll_event events[8];
+		bool connecting = false;
 		int n = epoll_wait(m->epoll, events, 8, next_timeout(m));
 
 		for (int i = 0; i < n; i++) {
@@ -511,7 +534,7 @@ static int run(struct monitor *m)
 			if (tag == TAG_INIT)
 				m->init_ended = true;
 			else if (tag == TAG_CONTROL)
-				(void)client_accept(m);
+				connecting = true;
 			else if (tag == TAG_CONSOLE)
 				m->console_pending = true;
 			else
@@ -519,6 +542,9 @@ static int run(struct monitor *m)
 		}
 		if (m->init_ended)
 			break;
+		/* Last, when requests that were there have been taken, and their senders are known for what they are. */
+		if (connecting)
+			(void)client_accept(m);
 		if (m->input_len > 0)
 			console_input(m);
 		if (m->console_pending)
@@ -554,6 +580,7 @@ static bool parse(struct monitor *m, int argc, char **argv)
 	m->name = argv[1];
 	m->root = argv[2];
 	m->isle = argv[3];
+	m->init_pid = pid;
 	m->is_child = strcmp(argv[5], "child") == 0;
 	m->numbers = argv + 7;
 	for (int i = 0; i < 5; i++) {

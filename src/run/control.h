@@ -14,7 +14,7 @@ enum control_kind {
 	CONTROL_ATTACH = 1, /* data: struct control_size. Answered by DONE, then the ring's content, then all new output */
 	CONTROL_INPUT,      /* data: bytes for the console */
 	CONTROL_SIZE,       /* data: struct control_size */
-	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up: DONE at once; then reap init, exit */
+	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up, as long as it stays connected: DONE at once; then reap init, exit */
 	CONTROL_RING,       /* send the ring's content, then CONTROL_END */
 	/* from the monitor */
 	CONTROL_OUTPUT,     /* data: bytes of the console */
