@@ -176,6 +176,9 @@ static int change_keys(struct call *call, const char *name, char **arguments, in
 		r = edit_one(call, scratch, arguments[i], set, &text, err);
 	if (!r)
 		r = config_change_apply(&change, text, err);
+	/* The file has no fault: a line of what it would have become would mislead. */
+	if (r < 0 && err && change.guest.spec)
+		err->where[0] = '\0';
 	free(text);
 	spec_free(scratch);
 	config_change_end(&change);
@@ -221,7 +224,7 @@ const struct verb verb_config = {
 	.group = GROUP_SETTINGS,
 	.synopsis = "[OPTIONS] NAME [show | get KEY... | set KEY=VALUE... | unset KEY... | edit]",
 	.summary = "Read and change a guest's config.",
-	.headline = "do this with the config of guest %",
+	.headline = "work with the config of guest %",
 	.text = "The config of a guest is a text file, described in isle.conf(5). A key is called by its section and name, limits.memory; in "
 		"sections that have a name of their own it stands between, network.eth0.address.\n\n"
 		"show prints every key that has a value, defaults too. get prints the values of the keys, one a line, an empty line for one that "

@@ -66,7 +66,7 @@ const struct key key_table[] = {
 	{SECTION_GUEST, "stop-timeout", &type_duration, AT(guest.stop_timeout), .max = 86400000, .fallback = "60s", .live = FACET_FREE,
 	 .doc = "How long stop waits for the guest to shut down before it kills it.", .example = "2m"},
 	{SECTION_GUEST, "environment", &type_environment, AT(guest.environment), .lxc = "lxc.environment",
-	 .doc = "Variables in the environment of the guest's init, beside container=isle and what init(1) systems expect.",
+	 .doc = "Variables in the environment of the guest's init, beside container=isle and what systemd expects.",
 	 .example = "LANG=C.UTF-8 \"MOTTO=slow and steady\""},
 	{SECTION_GUEST, "checkpoint-ready", &type_bool, AT(guest.checkpoint_ready), .fallback = "yes",
 	 .doc = "Whether the guest is started so that checkpoint can freeze it to disk later. A few features that cannot be frozen are "

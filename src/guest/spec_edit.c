@@ -107,7 +107,8 @@ static void set_key(const char *text, const struct place *place, const struct sp
 	}
 }
 
-/* Comments that stand right before the next section belong to that one: they stay, and the blank lines before them go. */
+/* Comments that stand right before the next section belong to that one: they stay, and the blank lines before them go.
+ * The last section goes to the end of the file. */
 static void remove_section(const char *text, const struct place *place, struct buf *out)
 {
 	size_t keep = place->last;
@@ -115,9 +116,14 @@ static void remove_section(const char *text, const struct place *place, struct b
 	for (size_t at = place->last; at < place->section_end; at = line_end(text, at))
 		if (text[at] != '#' && text[at] != ';')
 			keep = line_end(text, at);
-	if (!text[place->section_end])
+	size_t before = place->section;
+
+	if (!text[place->section_end]) {
 		keep = place->section_end;
-	buf_add_bytes(out, text, place->section);
+		while (before > 1 && text[before - 1] == '\n' && text[before - 2] == '\n')
+			before--;
+	}
+	buf_add_bytes(out, text, before);
 	buf_add(out, text + keep);
 }
 

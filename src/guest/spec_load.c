@@ -173,6 +173,8 @@ static int handle(void *user, const char *section, const char *name, const char 
 	*seen = parse->line;
 	r = spec_value_set(parse->element, &parse->name, value, &parse->err);
 	if (r < 0) {
+		if (!*parse->err.hint && (strstr(value, " #") || strstr(value, " ;")))
+			(void)err_hint(&parse->err, "a comment needs a line of its own");
 		fail(parse, r);
 		return 0;
 	}

@@ -51,7 +51,7 @@ static void bool_clear(const struct key *key, void *field)
 	*(bool *)field = false;
 }
 
-const struct type type_bool = {"yes or no", "yes, no", bool_parse, bool_format, bool_json, always_set, bool_clear};
+const struct type type_bool = {"switch", "yes or no", bool_parse, bool_format, bool_json, always_set, bool_clear};
 
 /* uint64_t */
 

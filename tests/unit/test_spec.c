@@ -137,6 +137,7 @@ static const struct {
 	{"[limits]\nmemory =\n", 2, "limits.memory", NULL},
 	{"[limits]\nmemory = lots\n", 2, "limits.memory: 'lots' is not a size", NULL},
 	{"[limits]\nmemory = 1M\n", 2, "less than 16M", NULL},
+	{"[limits]\nmemory = 1G # enough\n", 2, "is not a size", "a line of its own"},
 	{"[limits]\n memory = 1G\n", 2, "indented", NULL},
 	{"[guest]\ndescription = a\n  b\n", 3, "indented", NULL},
 	{"[guest]\n\t# no\n", 2, "indented", NULL},
@@ -422,6 +423,8 @@ static void edits_make_sections(void **state)
 	expect_edit("[guest]", "guest.hostname", "a", "[guest]\nhostname = a\n");
 	expect_edit("[limits]\n", "limits.memory", NULL, "[limits]\n");
 	expect_edit("[network eth0]\nmtu = 1400\n", "network.eth1", NULL, "[network eth0]\nmtu = 1400\n");
+	expect_edit("[guest]\n\n[network eth1]\nlink = lan\n# x\n", "network.eth1", NULL, "[guest]\n");
+	expect_edit("[network eth1]\n", "network.eth1", NULL, "");
 	/* A key of the same name in another section is not touched. */
 	expect_edit("[network eth0]\nmtu = 1400\n[network eth1]\n", "network.eth1.mtu", "9000",
 		    "[network eth0]\nmtu = 1400\n[network eth1]\nmtu = 9000\n");
