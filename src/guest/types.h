@@ -41,7 +41,7 @@ extern const struct type type_name;      /* char *: letters, digits, '.', '_', '
 extern const struct type type_path;      /* char *: absolute, no "..", printable */
 extern const struct type type_profile;   /* char *: "default", "none" or a path */
 extern const struct type type_words;     /* char *: list separated by blanks or commas, kept as text */
-extern const struct type type_cpuset;    /* char *: "0-3,8", kept as text */
+extern const struct type type_cpuset;    /* char *: "0-3,8", as the kernel writes it */
 extern const struct type type_caps;      /* char *: words, each a capability's name */
 extern const struct type type_command;   /* char *: an absolute path and arguments; types_split reads it */
 extern const struct type type_environment; /* char *: NAME=VALUE ...; types_split reads it */

@@ -283,15 +283,14 @@ static int words_parse(const struct key *key, const char *text, void *field, str
 
 const struct type type_words = TEXT_TYPE("list", "words between blanks or commas", words_parse);
 
-static int cpuset_check(const struct key *key, const char *text, struct err *err)
+#define CPUS_MAX 8192 /* NR_CPUS of the largest kernels */
+
+/* Marks the CPUs of a list: numbers and ranges. */
+static int cpuset_read(const char *text, bool cpus[CPUS_MAX], struct err *err)
 {
 	const char *word;
 	size_t len;
 
-	int r = words_check(key, text, err);
-
-	if (r < 0)
-		return r;
 	while ((word = types_next_word(&text, &len))) {
 		auto_free char *range = strndup(word, len);
 		char *dash = range ? strchr(range, '-') : NULL;
@@ -301,15 +300,36 @@ static int cpuset_check(const struct key *key, const char *text, struct err *err
 			return err_num(err, ENOMEM, "read a list of CPUs");
 		if (dash)
 			*dash++ = '\0';
-		if (str_to_u64(range, 0, 8191, &first) < 0 || (dash && (str_to_u64(dash, 0, 8191, &last) < 0 || last < first)))
+		bool good = !str_to_u64(range, 0, CPUS_MAX - 1, &first);
+
+		last = first;
+		if (!good || (dash && (str_to_u64(dash, 0, CPUS_MAX - 1, &last) < 0 || last < first)))
 			return err_set(err, ERR_FAILED, "'%.*s' is neither a CPU's number nor a range of them (0-3)", (int)len, word);
+		for (; first <= last; first++)
+			cpus[first] = true;
 	}
 	return 0;
 }
 
+/* The list as the kernel writes it: in order, neighbours as ranges. What was written can then be compared with what is read. */
 static int cpuset_parse(const struct key *key, const char *text, void *field, struct err *err)
 {
-	return text_store(key, text, field, TEXT_MAX, cpuset_check, err);
+	auto_free bool *cpus = calloc(CPUS_MAX, sizeof *cpus);
+	auto_buf struct buf list = {0};
+	int r = !cpus ? err_num(err, ENOMEM, "read a list of CPUs") : words_check(key, text, err);
+
+	if (!r)
+		r = cpuset_read(text, cpus, err);
+	if (r < 0)
+		return r;
+	for (unsigned first = 0, last; first < CPUS_MAX; first = last + 1) {
+		for (last = first; cpus[first] && last + 1 < CPUS_MAX && cpus[last + 1]; last++)
+			;
+		if (!cpus[first])
+			continue;
+		buf_addf(&list, first == last ? "%s%u" : "%s%u-%u", list.len ? "," : "", first, last);
+	}
+	return list.failed ? err_num(err, ENOMEM, "read a list of CPUs") : text_store(key, list.data, field, TEXT_MAX, NULL, err);
 }
 
 const struct type type_cpuset = TEXT_TYPE("CPU list", "numbers and ranges: 0-3,8", cpuset_parse);
