@@ -36,7 +36,8 @@ static bool is_header_of(const char *line, const struct spec_name *name)
 		return false;
 	auto_free char *inner = strndup(line + 1, len - 1);
 
-	return inner && !spec_section_parse(inner, &found, NULL) && found.section == name->section && !strcmp(found.member, name->member);
+	return inner && !spec_section_parse(inner, &found, NULL) && found.section == name->section &&
+	       !strcmp(found.member, name->member);
 }
 
 static bool is_key(const char *line, const char *key)
@@ -102,7 +103,8 @@ static void set_key(const char *text, const struct place *place, const struct sp
 		buf_add(out, text + place->last);
 	} else {
 		add_before(text, strlen(text), out);
-		buf_addf(out, "%s[%s%s%s]\n", *text ? "\n" : "", section_table[name->section].name, *name->member ? " " : "", name->member);
+		buf_addf(out, "%s[%s%s%s]\n", *text ? "\n" : "", section_table[name->section].name, *name->member ? " " : "",
+		         name->member);
 		add_line(name, value, out);
 	}
 }

@@ -100,7 +100,10 @@ static void begin(struct scene *scene, const char *old, const char *now)
 	scene->old = spec_of(old);
 	scene->guest.spec = spec_of(now);
 	struct cgroup_limits limits = {
-		.memory = scene->old->limits.memory, .swap = UINT64_MAX, .cpus = UINT64_MAX, .cpu_weight = UINT64_MAX,
+		.memory = scene->old->limits.memory,
+		.swap = UINT64_MAX,
+		.cpus = UINT64_MAX,
+		.cpu_weight = UINT64_MAX,
 		.processes = scene->old->limits.processes,
 	};
 
