@@ -128,8 +128,8 @@ const struct key key_table[] = {
          .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language "
                 "or in version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
          .example = "/etc/isle/seccomp/strict"},
-	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "no",
-         .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "yes"},
+	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "yes",
+         .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "no"},
 
 	/* network */
 	{SECTION_NETWORK, "type", &type_choice, AT_NET(type), .choices = network_choices, .fallback = "bridge",

@@ -34,9 +34,9 @@ struct spec_network {
 struct spec_mount {
 	char name[64];
 	int line;
-	char *source; /* host path, or the file system's name when type is set */
-	char *target; /* absolute, inside the guest */
-	char *type;   /* NULL: bind; else tmpfs, ... */
+	char *source;  /* host path, or the file system's name when type is set */
+	char *target;  /* absolute, inside the guest */
+	char *type;    /* NULL: bind; else tmpfs, ... */
 	char *options; /* words: ro, rw, optional, create=dir, create=file, idmap, rec, nosuid, nodev, noexec; rest is for type */
 };
 
