@@ -38,7 +38,8 @@ static int read_network(const struct store *store, int dir_fd, const char *name,
 		return err_num(err, result, "read %s", shown);
 	if (strlen(text) != length) {
 		err_num(err, EINVAL, "NUL byte in file");
-		return err_where(err, shown, 1);
+		(void)err_where(err, shown, 1);
+		return -EINVAL;
 	}
 	return network_parse(store, name, text, shown, ret, err);
 }
@@ -155,7 +156,8 @@ static int choose_subnet4(const struct store *store, int dir_fd, struct netlink 
 		return err_num(err, ENOMEM, "list this host's routes");
 	if (network_choose4(seed_of(store, network->name), taken.list, taken.count, &network->subnet4) < 0) {
 		err_num(err, EADDRNOTAVAIL, "find a private IPv4 subnet for network %s that no route of this host overlaps", network->name);
-		return err_hint(err, "choose one yourself: put [network] and address4 = 10.A.B.1/24 into %s/%s", store->networks, network->name);
+		(void)err_hint(err, "choose one yourself: put [network] and address4 = 10.A.B.1/24 into %s/%s", store->networks, network->name);
+		return -EADDRNOTAVAIL;
 	}
 	network->gateway4.s_addr = htonl(ntohl(network->subnet4.s_addr) | 1);
 	network->prefix4 = PREFIX4_DEFAULT;
@@ -272,8 +274,10 @@ static int no_such_network(const struct store *store, const char *name, struct e
 	}
 	err_set(err, ERR_NOT_FOUND, "there is no network '%s'", name);
 	if (best[0])
-		return err_hint(err, "did you mean '%s'?", best);
-	return err_hint(err, "describe it in %s/%s", store->networks, name);
+		(void)err_hint(err, "did you mean '%s'?", best);
+	else
+		(void)err_hint(err, "describe it in %s/%s", store->networks, name);
+	return -ENOENT;
 }
 
 int network_open(const struct store *store, const char *name, struct network *ret, struct err *err)
@@ -288,7 +292,8 @@ int network_open(const struct store *store, const char *name, struct network *re
 		return err_sys(err, "open %s", store->networks);
 	if (!*name || *name == '.' || strchr(name, '/') || strlen(name) >= IFNAMSIZ) {
 		err_set(err, ERR_USAGE, "'%s' cannot be the name of a network", name);
-		return err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		(void)err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		return -EINVAL;
 	}
 	result = read_network(store, dir_fd, name, ret, err);
 	if (result != -ENOENT)

@@ -426,7 +426,7 @@ static void stats_are_told(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[] = {
 		IN_WORLD(opens_inside_and_comes_home), IN_WORLD(refuses_what_is_no_namespace), IN_WORLD(index_of_names),
 		IN_WORLD(bridge_is_as_asked), IN_WORLD(veth_is_one_pair), IN_WORLD(veth_fails_whole),
 		IN_WORLD(taken_name_keeps_its_settings), IN_WORLD(setup_inside_is_complete), IN_WORLD(gateway_beyond_the_prefix),
@@ -434,5 +434,6 @@ int main(void)
 		IN_WORLD(delete_takes_both_ends), IN_WORLD(delete_many), IN_WORLD(many_addresses), IN_WORLD(stats_are_told),
 	};
 
+	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_world);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
