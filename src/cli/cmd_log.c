@@ -111,11 +111,10 @@ static void show(struct view *view, struct source *source, const char *data, siz
 
 	if (len > 0 && !view->json)
 		put_heading(view, source);
-	if (view->raw) {
+	if (len > 0 && view->raw)
 		fwrite(data, 1, len, stdout);
-		return;
-	}
-	buf_add_bytes(tail, data, len);
+	else if (len > 0)
+		buf_add_bytes(tail, data, len);
 	if (tail->failed || tail->len == 0)
 		return;
 	if (view->json) {
@@ -124,7 +123,8 @@ static void show(struct view *view, struct source *source, const char *data, siz
 		auto_buf struct buf out = {0};
 
 		taken = logview_escape(&out, tail->data, tail->len, final);
-		fwrite(out.data, 1, out.len, stdout);
+		if (out.len > 0)
+			fwrite(out.data, 1, out.len, stdout);
 	}
 	memmove(tail->data, tail->data + taken, tail->len - taken);
 	tail->len -= taken;
