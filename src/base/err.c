@@ -115,6 +115,16 @@ const char *err_hint_for(const char *what, int sys)
 	return NULL;
 }
 
+bool err_hint_row(size_t at, const char **ret_operation, int *ret_sys, const char **ret_hint)
+{
+	if (at >= sizeof(hints) / sizeof(hints[0]))
+		return false;
+	*ret_operation = hints[at].operation;
+	*ret_sys = hints[at].sys;
+	*ret_hint = hints[at].hint;
+	return true;
+}
+
 /* The number that a setter returned for what the record holds. */
 static int number_of(const struct err *err)
 {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Exit codes of every isle program. */
 enum err_code {
@@ -48,3 +49,6 @@ void err_print(const struct err *err, const char *headline);
 
 /* The hint table's answer for an operation (the first word of err.what) and an errno, or NULL. */
 const char *err_hint_for(const char *what, int sys);
+
+/* The table's rows, for the manual: false when there is no row at `at`. operation: NULL for any. */
+bool err_hint_row(size_t at, const char **ret_operation, int *ret_sys, const char **ret_hint);

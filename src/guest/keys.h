@@ -41,7 +41,11 @@ struct key {
 	bool internal;            /* isle writes it (id, ids, image); config set refuses it without --force */
 };
 
+#define KEYS_MAX 96 /* room for the table's rows in arrays beside it */
 extern const struct key key_table[];
 extern const size_t key_count;
+
+/* The words of guest.storage, by enum storage_type; the storages carry the same names. */
+extern const char *const storage_choices[];
 
 const struct key *key_find(enum section section, const char *name);

@@ -4,9 +4,12 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "store.h"
+
+#define NETWORK_DEFAULT "isle0"
 
 struct network {
 	char name[IFNAMSIZ];
@@ -33,16 +36,29 @@ struct lease {
 };
 
 /* Reads networks/NAME; isle0 is made on first call (a free private IPv4 subnet that no route or
- * address of the host overlaps, a random ULA /64, a random pinned MAC). ERR_NOT_FOUND otherwise. */
+ * address of the host overlaps, a random ULA /64, a random pinned MAC). ERR_NOT_FOUND otherwise.
+ * Where the kernel has no IPv6, has6 is false whatever the file says. */
 int network_open(const struct store *store, const char *name, struct network *ret, struct err *err);
 
+/* The same for a file's text; shown names it in complaints, which carry file:line. */
+int network_parse(const struct store *store, const char *name, const char *text, const char *shown, struct network *ret,
+                  struct err *err);
+
 /* Makes what lacks of it in the kernel: the bridge, its addresses, forwarding, the NAT rules. Idempotent, and
- * quick (one RTM_GETLINK) when all is there. Two callers at once are fine. */
+ * quick (three questions to the kernel) when all is there. Two callers at once are fine. */
 int network_up(const struct store *store, const struct network *network, struct err *err);
 
-/* The lease of interface `ifname` of guest id: the one it had, else a free one, kept on disk (atomic by symlinkat).
- * wish4/wish6 non-NULL: a static address that must be free (ERR_FAILED names the guest that has it). */
+/* The lease of interface spec->name of guest id: the one it had, else a free one, kept on disk (atomic by symlinkat).
+ * A static address must be free (ERR_FAILED names the id of the guest that has it; err->sys is EADDRINUSE). */
 int network_lease(const struct store *store, const struct network *network, const char *guest_id, const struct spec_network *spec,
                   struct lease *ret, struct err *err);
 /* Forgets all leases of a guest on every network. */
 int network_release(const struct store *store, const char *guest_id, struct err *err);
+
+/* The MAC of a guest's interface: the same for ever, locally administered, unicast. */
+void network_mac(const struct store *store, const char *guest_id, const char *ifname, uint8_t ret[6]);
+
+/* The first /24 of 10.16.0.0 - 10.239.255.0, then 172.16.0.0/12, then 192.168.0.0/16 that overlaps none of the taken prefixes; seed
+ * says where the search begins. Prefixes shorter than 8 bits are default routes in disguise and are passed over. -ENOSPC. */
+struct network_prefix { struct in_addr address; uint8_t prefix; };
+int network_choose4(uint64_t seed, const struct network_prefix *taken, size_t count, struct in_addr *ret);

@@ -10,6 +10,9 @@
 #define SPEC_NETWORKS_MAX 16
 #define SPEC_MOUNTS_MAX 64
 #define SPEC_UNSET UINT64_MAX
+#define SPEC_MEMBER_MAX 40  /* bytes of NAME in [mount NAME]; [network NAME] is an interface's: 15 */
+#define SPEC_LINE_MAX 4000
+#define SPEC_FILE_MAX (256 << 10)
 
 enum network_type { NETWORK_BRIDGE, NETWORK_NONE }; /* further types come below */
 enum storage_type { STORAGE_DIR, STORAGE_OVERLAY };
@@ -93,15 +96,25 @@ int spec_parse(const char *text, size_t len, const char *shown, struct spec **re
 /* Writes a complete config from spec: only what differs from the defaults, with section comments. */
 char *spec_format(const struct spec *spec);
 
-/* Checks that need the whole: mount targets twice, networks twice, privileged with ids, ... */
+/* Checks that need the whole: mounts without a source, targets twice, two default routes, a gateway without an address... */
 int spec_check(const struct spec *spec, struct err *err);
 
+/* A command-line name taken apart: limits.memory, network.eth0.address, or network.eth0 for a whole section. */
+struct spec_name {
+	enum section section;
+	char member[SPEC_MEMBER_MAX + 1]; /* "eth0"; "" in sections that are there once */
+	const struct key *key;            /* NULL: the whole section */
+};
+/* ERR_USAGE with the near match when there is no such key. */
+int spec_name_parse(const char *dotted, struct spec_name *ret, struct err *err);
+
 /* One key by its command-line name ("limits.memory", "network.eth0.address"). set parses and
- * checks; value NULL unsets; a network or mount section is made by its first key. */
+ * checks the value; value NULL brings the default back; a network or mount section is made by its first key, and removed by
+ * its name alone ("mount.data") with value NULL. The whole is checked by spec_check. */
 int spec_set(struct spec *spec, const char *dotted, const char *value, struct err *err);
 int spec_get(const struct spec *spec, const char *dotted, char **ret, struct err *err); /* "" when not set */
 struct json_object *spec_json(const struct spec *spec);
 
-/* Edits config text: keeps comments, blank lines and order; sets (value) or removes (NULL) one key.
- * The result is checked by the caller with spec_parse. Caller frees *ret. */
+/* Edits config text: keeps comments, blank lines and order; sets (value) or removes (NULL) one key, or one whole
+ * [network NAME] or [mount NAME] (value NULL). The result is checked by the caller with spec_parse. Caller frees *ret. */
 int spec_edit(const char *text, const char *dotted, const char *value, char **ret, struct err *err);

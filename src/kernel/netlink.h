@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../base/err.h"
@@ -17,11 +18,23 @@ void netlink_free(struct netlink *nl);
 /* Index of a link by name; 0 when there is none; -errno on failure. Never sends for the whole table. */
 int netlink_index(struct netlink *nl, const char *name);
 
+struct netlink_link {
+	int index;
+	bool up;            /* administratively */
+	char kind[16];      /* "bridge", "veth", ...; "" for hardware */
+	uint8_t mac[6];     /* zeroes where the link has none of six bytes */
+	unsigned mtu;
+	int master;         /* index of its bridge or bond, 0: none */
+};
+/* What a link is, by one RTM_GETLINK. -ENODEV, with err set, when there is none. */
+int netlink_get(struct netlink *nl, const char *name, struct netlink_link *ret, struct err *err);
+
 struct netlink_bridge {
 	const char *name;
 	const uint8_t *mac;
 	unsigned mtu;       /* 0: default */
 };
+/* The bridge is born down: set what must be set before packets flow, then netlink_set_up. -EEXIST when the name is taken. */
 int netlink_add_bridge(struct netlink *nl, const struct netlink_bridge *bridge, struct err *err);
 
 struct netlink_veth {
@@ -35,10 +48,29 @@ struct netlink_veth {
 /* One RTM_NEWLINK; the host end is born up, without IPv6 link-local address. -EEXIST when a name is taken. */
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
 
+struct netlink_inside {
+	const char *link;          /* "eth0"; NULL: only lo is set up */
+	unsigned mtu;              /* 0: as it is */
+	bool has4, has6;
+	struct in_addr address4;
+	uint8_t prefix4;
+	struct in6_addr address6;
+	uint8_t prefix6;
+	const struct in_addr *gateway4;  /* NULL: no default route; one outside the prefix is reached on-link */
+	const struct in6_addr *gateway6;
+};
+/* Everything of a fresh namespace in two sends: lo up, link up, addresses (IPv6 without DAD), default routes. */
+int netlink_setup_inside(struct netlink *inside, const struct netlink_inside *setup, struct err *err);
+
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err);
 
-/* Deletes a link; one that is gone is success. Returns when the kernel has removed it. */
+/* Deletes a link; one that is gone is success. Returns when no look-up finds it any more and its name is free, some 0.6 ms. The
+ * kernel then waits for its readers (rcu_barrier, 8 to 24 ms) before it frees the memory and answers; a forked child waits in the
+ * caller's place, holding nothing but the netlink socket. It is reaped by netlink_free, or by the caller's own death. */
 int netlink_delete(struct netlink *nl, const char *name, struct err *err);
+
+/* The same for many at once; the first failure is told after all were tried. */
+int netlink_delete_all(struct netlink *nl, const char *const *names, size_t count, struct err *err);
 
 /* family AF_INET or AF_INET6; address of 4 or 16 bytes. An address that is already there is success. IPv6 without DAD. */
 int netlink_add_address(struct netlink *nl, const char *link, int family, const void *address, uint8_t prefix, struct err *err);
@@ -50,9 +82,12 @@ int netlink_add_default_route(struct netlink *nl, const char *link, int family, 
 int netlink_each_prefix(struct netlink *nl, int family, void (*fn)(void *arg, const void *address, uint8_t prefix), void *arg,
                         struct err *err);
 
-/* Addresses of all links, for list and info. */
+/* Addresses of all links, for list and info. Caller frees *ret. */
 struct netlink_address { char link[IFNAMSIZ]; int family; uint8_t byte[16]; uint8_t prefix; uint8_t scope; };
 int netlink_addresses(struct netlink *nl, struct netlink_address **ret, size_t *ret_count, struct err *err);
+
+/* Addresses of one link, which the kernel picks out; .link is left empty. Caller frees *ret. */
+int netlink_link_addresses(struct netlink *nl, int index, struct netlink_address **ret, size_t *ret_count, struct err *err);
 
 struct netlink_stats { uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped; };
 int netlink_link_stats(struct netlink *nl, const char *link, struct netlink_stats *ret, struct err *err);

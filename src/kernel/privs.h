@@ -7,20 +7,24 @@
 #include "../base/err.h"
 
 /* The default drop list is in the source (privs.c), each with its reason. keep/drop: words such as "sys_time", NULL: none.
- * Returns the mask of capabilities that stay; -EINVAL with the near match for an unknown name. */
+ * nesting adds nothing: containers inside bring user namespaces of their own. Gives the mask of capabilities that stay;
+ * -EINVAL with the near match for an unknown name, or for a word in both lists. */
 int privs_keep_mask(const char *keep, const char *drop, bool nesting, uint64_t *ret_mask, struct err *err);
 
-/* In the calling process: bounding set = mask & the kernel's, permitted = effective = mask, inheritable and ambient empty. */
+/* In the calling process: bounding set = mask & the kernel's, permitted = effective = what it has of mask, inheritable and
+ * ambient empty, secure bits as at boot. A mask without sys_admin: call seccomp_apply first, which needs it. */
 int privs_apply(uint64_t mask, struct err *err);
 
 /* All capabilities that are permitted, made effective again (after seteuid away from 0). */
 int privs_raise(struct err *err);
 
-/* RLIMIT_CORE 0 (soft and hard), RLIMIT_NOFILE 1024:524288 or less where the host allows less, and so on; before the user namespace.
- * open_files UINT64_MAX: the default. */
+/* Every rlimit, whatever the caller inherited; before the user namespace. RLIMIT_CORE 1 (soft and hard): the one value with
+ * which the host's core handler is never run. RLIMIT_NOFILE 1024:524288 or less where the host allows less; open_files is
+ * the hard limit, UINT64_MAX: the default. */
 int privs_rlimits(uint64_t open_files, struct err *err);
 
-/* Empties the table of inherited signals handlers and the signal mask, sets umask 022. */
+/* Default action for every signal, an empty signal mask, umask 022. */
 void privs_reset_signals(void);
 
 const char *privs_cap_name(unsigned cap); /* "sys_admin"; NULL beyond the last */
+const char *privs_cap_lost(unsigned cap); /* why guests lose it by default; NULL: they keep it */

@@ -11,16 +11,19 @@
 
 enum control_kind {
 	/* to the monitor */
-	CONTROL_ATTACH = 1, /* data: struct control_size. The ring's content comes first, then all new output */
+	CONTROL_ATTACH = 1, /* data: struct control_size. Answered by DONE, then the ring's content, then all new output */
 	CONTROL_INPUT,      /* data: bytes for the console */
 	CONTROL_SIZE,       /* data: struct control_size */
-	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up: reap init, then exit */
+	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up, as long as it stays connected: DONE at once; then reap init, exit */
 	CONTROL_RING,       /* send the ring's content, then CONTROL_END */
 	/* from the monitor */
 	CONTROL_OUTPUT,     /* data: bytes of the console */
-	CONTROL_DONE,       /* the request was taken */
+	CONTROL_DONE,       /* the request was taken; after ATTACH, data: uint32_t, how many bytes of the ring come first */
 	CONTROL_END,        /* the guest's init ended or the ring is complete; the connection closes */
 };
+
+/* EOF without CONTROL_END: the guest reboots (the listening socket lives on: connect again, the next monitor
+ * answers) or the monitor was killed (connecting is refused until an isle command has started a new one). */
 
 struct control_header {
 	uint32_t magic;
@@ -39,6 +42,7 @@ int control_listen(int run_fd, struct err *err);
 /* Connects; -ECONNREFUSED or -ENOENT when no monitor listens. */
 int control_connect(int run_fd, struct err *err);
 
+/* Sends one packet. -EAGAIN when the socket is nonblocking and full, -EPIPE when the peer is gone. */
 int control_send(int fd, enum control_kind kind, const void *data, uint16_t length);
 /* Receives one packet; data must hold CONTROL_DATA_MAX. -EPIPE at EOF, -EPROTO when malformed. */
 int control_receive(int fd, struct control_header *ret_header, void *data);

@@ -15,16 +15,19 @@ struct monitor_args {
 	int guest_fd;            /* guests/NAME: holds the folder `log` */
 	int run_fd;              /* run/NAME */
 	int init_pidfd;
-	pid_t init_pid;          /* for waitid and messages */
+	pid_t init_pid;
 	int console_fd;          /* the pty's master */
 	int control_fd;          /* listening socket */
-	unsigned long log_max;   /* bytes of log/console before it is rotated (one old file is kept: log/console.1) */
+	unsigned long log_max;   /* bytes of log/console before it is rotated (one old file is kept: log/console.1); 0: no log */
 	int is_child;            /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
 };
 
-/* The seven descriptors are passed on by number. Never returns on success. */
+/* The five descriptors are passed on by number, every other one is closed. isle-monitor is the one beside the running program,
+ * else the one in ISLE_LIBEXECDIR. Never returns on success; after a failure the caller can go on as before. */
 int monitor_exec(const struct monitor_args *args, struct err *err);
 
-/* What isle-monitor executes at init's end:
+/* What isle-monitor executes at init's end, with nothing else open but stdio on /dev/null, in / and with default signals:
  *   isle monitor-after --name NAME [--path ROOT] --how HOW --console FD --control FD --guest FD --run FD
- * HOW: "reboot" | "poweroff" | "exit:N" | "signal:N" | "unknown" (taken over and no exit status to be had). */
+ * HOW: "reboot" | "poweroff" | "exit:N" | "signal:N" | "unknown" (taken over, and no certain status to be had).
+ * The four descriptors are not close-on-exec, and console and control are O_NONBLOCK. At "reboot" clients were not told of an end:
+ * they have connected to the control socket again and wait there for the next monitor, or for the socket to be closed. */

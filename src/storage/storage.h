@@ -28,5 +28,8 @@ struct storage {
 };
 
 extern const struct storage storage_dir, storage_overlay;
-extern const struct storage *const storage_table[]; /* NULL-ended, best first: auto takes the first usable */
+extern const struct storage *const storage_table[]; /* NULL-ended, in the order of enum storage_type */
 const struct storage *storage_find(const char *name);
+
+/* What `auto` means for guests below dir_fd: overlay where it works, else dir. */
+const struct storage *storage_best(int dir_fd);

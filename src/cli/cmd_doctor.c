@@ -1,0 +1,240 @@
+/* isle doctor: what this host offers, what is missing and what that costs. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "../base/str.h"
+#include "../guest/record.h"
+#include "../kernel/host.h"
+#include "verbs.h"
+
+static const char *const level_names[] = {
+	[HOST_GOOD] = "good",
+	[HOST_INFO] = "info",
+	[HOST_WARN] = "warn",
+	[HOST_BAD] = "bad",
+};
+
+struct doctor_report {
+	struct call *call;
+	struct host_finding *list;
+	size_t count;
+};
+
+static int add_finding(struct doctor_report *report, const struct host_finding *finding)
+{
+	struct host_finding *list = reallocarray(report->list, report->count + 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	report->list = list;
+	list[report->count++] = *finding;
+	return 0;
+}
+
+/* Dot-names are what a create or destroy that was killed has left, or what one is making right now. */
+static int find_leftovers(struct doctor_report *report, const char *what, const char *dir)
+{
+	auto_closedir DIR *folder = opendir(dir);
+	struct dirent *entry;
+	char own[32];
+
+	if (!folder || str_print(own, sizeof(own), ".doctor-%d", (int)getpid()) < 0)
+		return 0;
+	while ((entry = readdir(folder))) {
+		struct host_finding finding = {.topic = "instance", .name = what, .level = HOST_WARN};
+
+		if (entry->d_name[0] != '.' || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		    !strcmp(entry->d_name, own) || str_starts(entry->d_name, ".lock"))
+			continue;
+		auto_free char *shown = str_escape(entry->d_name);
+
+		snprintf(finding.found, sizeof(finding.found), "%s", shown ? shown : "?");
+		snprintf(finding.means, sizeof(finding.means),
+		         "left by a command that was killed, or being made by one that runs; it takes space in %s", dir);
+		snprintf(finding.fix, sizeof(finding.fix), "the next create or destroy removes it");
+		if (add_finding(report, &finding) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int find_broken(struct doctor_report *report, const struct store *store)
+{
+	char **names = NULL;
+	int rc = store_names(store, &names, NULL);
+
+	for (size_t i = 0; rc == 0 && names[i]; i++) {
+		struct host_finding finding = {.topic = "instance", .name = "guest", .level = HOST_WARN};
+		struct guest *guest = NULL;
+		struct err why = {0};
+
+		if (guest_state(store, names[i], NULL) == STATE_BROKEN) {
+			snprintf(finding.found, sizeof(finding.found), "%s is broken", names[i]);
+			snprintf(finding.means, sizeof(finding.means), "a start or stop of it was killed in the middle");
+			snprintf(finding.fix, sizeof(finding.fix), "isle stop %s (or start): either repairs it first", names[i]);
+			rc = add_finding(report, &finding);
+		}
+		if (rc == 0 && guest_open(store, names[i], &guest, &why) < 0 && why.code != ERR_NOT_FOUND) {
+			snprintf(finding.found, sizeof(finding.found), "%s has a bad config", names[i]);
+			snprintf(finding.means, sizeof(finding.means), "%.80s%s%.100s", why.where, *why.where ? ": " : "",
+			         why.what);
+			snprintf(finding.fix, sizeof(finding.fix), "correct the line in %.60s/%s/config", store->guests, names[i]);
+			rc = add_finding(report, &finding);
+		}
+		guest_free(guest);
+	}
+	store_names_free(names);
+	return rc;
+}
+
+static int examine(struct doctor_report *report, struct err *err)
+{
+	const struct store *store = NULL;
+	const char *guests = "/var/lib/isle/guests";
+	bool root = geteuid() == 0;
+
+	if (root) {
+		int rc = call_store(report->call, &store, err);
+
+		if (rc < 0)
+			return rc;
+		guests = store->guests;
+	}
+	int rc = host_examine(guests, &report->list, &report->count, err);
+
+	if (rc < 0 || !store)
+		return rc;
+	rc = find_leftovers(report, "left in guests", store->guests);
+	if (rc == 0)
+		rc = find_leftovers(report, "left in images", store->images);
+	if (rc == 0)
+		rc = find_broken(report, store);
+	return rc < 0 ? err_num(err, rc, "examine the host") : 0;
+}
+
+static void print_finding(const struct doctor_report *report, const struct host_finding *finding)
+{
+	static const char *const colors[] = {
+		[HOST_GOOD] = "\033[32m",
+		[HOST_INFO] = "\033[36m",
+		[HOST_WARN] = "\033[33m",
+		[HOST_BAD] = "\033[31m",
+	};
+	bool color = report->call->color;
+
+	printf("  %s%s%s  %-34s %s\n", color ? colors[finding->level] : "", level_names[finding->level],
+	       color                        ? "\033[0m"
+	       : finding->level == HOST_BAD ? " "
+	                                    : "",
+	       finding->name, finding->found);
+	if (*finding->means)
+		printf("        means: %s\n", finding->means);
+	if (*finding->fix)
+		printf("        fix:   %s\n", finding->fix);
+}
+
+static void print_text(const struct doctor_report *report, const size_t *levels)
+{
+	const char *topic = "";
+
+	for (size_t i = 0; i < report->count; i++) {
+		const struct host_finding *finding = &report->list[i];
+
+		if (report->call->quiet && finding->level < HOST_WARN)
+			continue;
+		if (strcmp(topic, finding->topic)) {
+			printf("%s%s\n", *topic ? "\n" : "", finding->topic);
+			topic = finding->topic;
+		}
+		print_finding(report, finding);
+	}
+	if (report->call->quiet && !levels[HOST_BAD] && !levels[HOST_WARN])
+		return;
+	printf("%s%s: %zu good, %zu info, %zu warnings, %zu bad\n", *topic ? "\n" : "",
+	       levels[HOST_BAD] ? "Guests cannot run here" : "Guests can run here", levels[HOST_GOOD], levels[HOST_INFO],
+	       levels[HOST_WARN], levels[HOST_BAD]);
+}
+
+static void add_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, text && *text ? json_object_new_string(text) : NULL);
+}
+
+static int print_json(const struct doctor_report *report, const size_t *levels, struct err *err)
+{
+	static const char *const layouts[] = {[CGROUP_NONE] = NULL, [CGROUP_UNIFIED] = "unified", [CGROUP_HYBRID] = "hybrid"};
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	const struct host *host = host_get();
+	struct utsname name;
+
+	if (!o || !list)
+		return err_num(err, ENOMEM, "show the host");
+	json_object_object_add(o, "can_run", json_object_new_boolean(levels[HOST_BAD] == 0));
+	add_text(o, "kernel", uname(&name) == 0 ? name.release : NULL);
+	add_text(o, "machine", uname(&name) == 0 ? name.machine : NULL);
+	add_text(o, "cgroup_layout", layouts[host->cgroup_layout]);
+	json_object_object_add(o, "systemd", json_object_new_boolean(host->systemd));
+	json_object_object_add(o, "apparmor", json_object_new_boolean(host->apparmor));
+	for (size_t i = 0; i < report->count; i++) {
+		struct json_object *one = json_object_new_object();
+
+		add_text(one, "topic", report->list[i].topic);
+		add_text(one, "name", report->list[i].name);
+		add_text(one, "level", level_names[report->list[i].level]);
+		add_text(one, "found", report->list[i].found);
+		add_text(one, "means", report->list[i].means);
+		add_text(one, "fix", report->list[i].fix);
+		json_object_array_add(list, one);
+	}
+	json_object_object_add(o, "findings", list);
+	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(o);
+	return 0;
+}
+
+static int run_doctor(struct call *call, struct err *err)
+{
+	struct doctor_report report = {.call = call};
+	size_t levels[HOST_BAD + 1] = {0};
+	int rc = examine(&report, err);
+
+	for (size_t i = 0; rc == 0 && i < report.count; i++)
+		levels[report.list[i].level]++;
+	if (rc == 0 && call->json)
+		rc = print_json(&report, levels, err);
+	else if (rc == 0)
+		print_text(&report, levels);
+	free(report.list);
+	return rc < 0 ? rc : levels[HOST_BAD] ? ERR_FAILED : 0;
+}
+
+const struct verb verb_doctor = {
+	.name = "doctor",
+	.aliases = "checkconfig",
+	.group = GROUP_LOOK,
+	.synopsis = "[OPTIONS]",
+	.summary = "Show what this host offers, what is missing and what to do about it.",
+	.headline = "examine the host",
+	.text = "Kernel, namespaces, security modules, cgroups, network, storage, programs and kernel limits are tried, in child "
+		"processes and "
+		"namespaces of their own, and judged: good; info, something is not possible without it; warn, something that most "
+		"guests want is "
+		"missing or a limit is low; bad, guests cannot run. Each finding that is not good says what it costs and what to "
+		"do: a package "
+		"to install or a setting to change. What killed commands have left and guests with a broken state or config are "
+		"listed too. With "
+		"--quiet only warn and bad are shown. Nothing on the host is changed.\n\n"
+		"The exit status is 0 when guests can run and 1 when something is bad. Without root only a part can be tried.\n\n"
+		"With --json the result is an object with can_run, kernel, machine, cgroup_layout, systemd, apparmor and findings, "
+		"an array of objects "
+		"with topic, name, level, found, means and fix.",
+	.examples = "isle doctor\nisle doctor --quiet\nisle doctor --json | jq -r '.findings[] | select(.level == \"bad\")'",
+	.run = run_doctor,
+};

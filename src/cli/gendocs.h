@@ -1,0 +1,10 @@
+/* The manual's pages that are made from tables. */
+#pragma once
+
+#include "verbs.h"
+
+/* Writes isle.1 and isle-VERB.1 into dir. */
+int gendocs_verbs(const char *dir, struct err *err);
+
+/* Writes one page atomically. */
+int gendocs_write(const char *dir, const char *file, const char *text, struct err *err);

@@ -1,0 +1,118 @@
+/* Id ranges: each guest's own 65,536 host ids, taken once and never shared. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/file.h"
+#include "../base/str.h"
+#include "store.h"
+
+/* systemd reserves 524288..1879048191 for containers (systemd.io, "Users, Groups, UIDs and GIDs"). */
+#define IDS_FIRST 524288u
+#define IDS_LAST 1879048191u
+#define IDS_SPAN 65536u
+#define IDS_RANGES ((IDS_LAST + 1 - IDS_FIRST) / IDS_SPAN)
+
+/* One bit a range that something else on this host uses. */
+struct taken {
+	uint8_t bit[IDS_RANGES / 8 + 1];
+};
+
+static void take_span(struct taken *taken, uint64_t first, uint64_t count)
+{
+	if (count == 0 || first > IDS_LAST || first + count <= IDS_FIRST)
+		return;
+	uint64_t from = first < IDS_FIRST ? IDS_FIRST : first;
+	uint64_t to = first + count - 1 > IDS_LAST ? IDS_LAST : first + count - 1;
+
+	for (uint64_t i = (from - IDS_FIRST) / IDS_SPAN; i <= (to - IDS_FIRST) / IDS_SPAN && i < IDS_RANGES; i++)
+		taken->bit[i / 8] |= (uint8_t)(1u << (i % 8));
+}
+
+/* subuid(5): name:first:count. passwd(5): name:x:uid:gid:... Lines that are neither are not ours to judge. */
+static int read_table(const char *path, bool subordinate, struct taken *taken, struct err *err)
+{
+	auto_free char *text = NULL;
+	int r = file_read(AT_FDCWD, path, 16 << 20, &text, NULL);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_num(err, r, "read %s", path);
+	char *rest = text;
+
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		char *field[4] = {NULL};
+		uint64_t a, b;
+
+		for (size_t i = 0; i < 4 && line; i++)
+			field[i] = strsep(&line, ":");
+		if (subordinate && field[2] && str_to_u64(field[1], 0, UINT32_MAX, &a) == 0 &&
+		    str_to_u64(field[2], 0, UINT32_MAX, &b) == 0)
+			take_span(taken, a, b);
+		if (!subordinate && field[3]) {
+			if (str_to_u64(field[2], 0, UINT32_MAX, &a) == 0)
+				take_span(taken, a, 1);
+			if (str_to_u64(field[3], 0, UINT32_MAX, &b) == 0)
+				take_span(taken, b, 1);
+		}
+	}
+	return 0;
+}
+
+int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err)
+{
+	struct taken taken = {0};
+	int r = read_table("/etc/subuid", true, &taken, err);
+	if (r == 0)
+		r = read_table("/etc/subgid", true, &taken, err);
+	if (r == 0)
+		r = read_table("/etc/passwd", false, &taken, err);
+	if (r < 0)
+		return r;
+	auto_close int dir = open(store->ids, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_sys(err, "open %s", store->ids);
+	/* Instances that share a host begin at different places, so that their ranges do not meet. */
+	uint64_t begin = store->tag[0] ? strtoul(store->tag, NULL, 16) % (IDS_RANGES / 2) + 1024 : 0;
+
+	for (uint64_t n = 0; n < IDS_RANGES; n++) {
+		uint64_t i = (begin + n) % IDS_RANGES;
+		char name[16];
+
+		if (taken.bit[i / 8] & (1u << (i % 8)))
+			continue;
+		(void)str_print(name, sizeof(name), "%llu", (unsigned long long)(IDS_FIRST + i * IDS_SPAN));
+		if (symlinkat(guest_id, dir, name) == 0) {
+			*ret = IDS_FIRST + i * IDS_SPAN;
+			return 0;
+		}
+		if (errno != EEXIST)
+			return err_sys(err, "take ids from %s in %s", name, store->ids);
+	}
+	(void)err_set(err, ERR_FAILED, "find 65,536 free ids for a guest: all %u ranges are taken", IDS_RANGES);
+	return err_hint(err, "see %s, /etc/subuid and /etc/passwd", store->ids);
+}
+
+void store_ids_drop(const struct store *store, const char *guest_id, uint64_t first)
+{
+	auto_close int dir = open(store->ids, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[24], owner[64];
+
+	if (dir < 0 || str_print(name, sizeof(name), "%llu", (unsigned long long)first) < 0)
+		return;
+	ssize_t len = readlinkat(dir, name, owner, sizeof(owner) - 1);
+
+	if (len < 0)
+		return;
+	owner[len] = '\0';
+	if (strcmp(owner, guest_id) == 0)
+		(void)unlinkat(dir, name, 0); /* a range that stays taken is found by the next sweep */
+}

@@ -1,0 +1,266 @@
+/* Making a network stand in the kernel: bridge, addresses, forwarding, NAT. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/file.h"
+#include "../base/str.h"
+#include "../kernel/netlink.h"
+#include "../kernel/nft.h"
+#include "network.h"
+#include "network_file.h"
+
+#define TABLE "inet isle"
+#define NFT_ATTEMPTS 3 /* another instance may make the table, or an administrator flush it, between two looks */
+
+/* One table for all instances in a network namespace. Rules are written once, with the table; afterwards only elements
+ * come and go, each under its own bridge or subnet, so that no instance meets another's. A further concern (port
+ * forwards, anti-spoofing) brings its sets and chains into this text. */
+static const char table_text[] =
+	"create table " TABLE "\n"
+	"add set " TABLE " bridges { type ifname; }\n"
+	"add set " TABLE " nat4 { type ipv4_addr; flags interval; }\n"
+	"add set " TABLE " nat6 { type ipv6_addr; flags interval; }\n"
+	"add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+	"add rule " TABLE " postrouting ip saddr @nat4 oifname != @bridges masquerade\n"
+	"add rule " TABLE " postrouting ip6 saddr @nat6 oifname != @bridges masquerade\n";
+
+static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...)
+{
+	char path[128];
+	va_list args;
+	int result;
+
+	va_start(args, fmt);
+	result = vsnprintf(path, sizeof(path), fmt, args);
+	va_end(args);
+	if (result < 0 || (size_t)result >= sizeof(path))
+		return err_num(err, ENAMETOOLONG, "set a network option");
+	result = file_poke(AT_FDCWD, path, value);
+	return result < 0 ? err_num(err, result, "write %s to %s", value, path) : 0;
+}
+
+/* The digit in a sysctl file; -1 when there is none. */
+static int peek_sysctl(const char *path)
+{
+	char digit;
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, &digit, 1) != 1 || digit < '0' || digit > '9')
+		return -1;
+	return digit - '0';
+}
+
+static int forward4(struct err *err)
+{
+	if (peek_sysctl("/proc/sys/net/ipv4/ip_forward") > 0)
+		return 0;
+	return poke_sysctl("1", err, "/proc/sys/net/ipv4/ip_forward");
+}
+
+/* A forwarding host no longer believes router advertisements unless accept_ra is 2: what took its IPv6 address and default
+ * route from them would lose both (Documentation/networking/ip-sysctl.rst). */
+static int keep_accepting_ra(struct err *err)
+{
+	auto_closedir DIR *dir = opendir("/proc/sys/net/ipv6/conf");
+	struct dirent *entry;
+
+	if (!dir)
+		return err_sys(err, "list /proc/sys/net/ipv6/conf");
+	while ((entry = readdir(dir))) {
+		const char *name = entry->d_name;
+		char path[128];
+
+		if (name[0] == '.' || strcmp(name, "all") == 0 || strcmp(name, "default") == 0 || strcmp(name, "lo") == 0)
+			continue;
+		if (str_print(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name) < 0 || peek_sysctl(path) != 1)
+			continue;
+		if (file_poke(AT_FDCWD, path, "2") < 0 && access(path, F_OK) == 0)
+			return err_num(err, EIO, "write 2 to %s", path);
+	}
+	return 0;
+}
+
+static int forward6(struct err *err)
+{
+	int result;
+
+	if (peek_sysctl("/proc/sys/net/ipv6/conf/all/forwarding") > 0)
+		return 0;
+	result = keep_accepting_ra(err);
+	return result < 0 ? result : poke_sysctl("1", err, "/proc/sys/net/ipv6/conf/all/forwarding");
+}
+
+static int forwarding(const struct network *network, struct err *err)
+{
+	int result = network->has4 ? forward4(err) : 0;
+
+	if (result == 0 && network->has6)
+		result = forward6(err);
+	if (result == -EROFS || result == -EACCES || result == -EPERM)
+		err_hint(err, "run as root on the host itself, or switch forwarding on there");
+	return result;
+}
+
+static int has_elements(const struct network *network)
+{
+	char bridge[IFNAMSIZ] = "";
+	const struct nft_element elements[] = {
+		{"inet", "isle", "bridges", bridge, sizeof(bridge)},
+		{"inet", "isle", "nat4", &network->subnet4, sizeof(network->subnet4)},
+		{"inet", "isle", "nat6", &network->subnet6, sizeof(network->subnet6)},
+	};
+	const bool wanted[] = {true, network->has4, network->has6};
+
+	(void)str_copy(bridge, sizeof(bridge), network->bridge); /* of the same size */
+	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
+		int result = wanted[i] ? nft_has_element(&elements[i]) : 1;
+
+		if (result != 1)
+			return result;
+	}
+	return 1;
+}
+
+static void add_elements(const struct network *network, struct buf *text)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	buf_addf(text, "add element " TABLE " bridges { \"%s\" }\n", network->bridge);
+	if (network->has4 && inet_ntop(AF_INET, &network->subnet4, address, sizeof(address)))
+		buf_addf(text, "add element " TABLE " nat4 { %s/%u }\n", address, network->prefix4);
+	if (network->has6 && inet_ntop(AF_INET6, &network->subnet6, address, sizeof(address)))
+		buf_addf(text, "add element " TABLE " nat6 { %s/%u }\n", address, network->prefix6);
+}
+
+static int nat(const struct network *network, struct err *err)
+{
+	int result = has_elements(network);
+
+	for (int attempt = 1; result != 1; attempt++) {
+		auto_buf struct buf text = {0};
+		struct err why = {0};
+		int table = nft_has_table("inet", "isle");
+
+		if (table != 1)
+			buf_add(&text, table_text);
+		add_elements(network, &text);
+		if (text.failed)
+			return err_num(err, ENOMEM, "make NAT rules of network %s", network->name);
+		result = nft_run(text.data, &why);
+		if (result == 0)
+			return 0;
+		if (attempt == NFT_ATTEMPTS || (result != -EEXIST && result != -ENOENT)) {
+			if (err)
+				*err = why;
+			return result;
+		}
+		result = has_elements(network);
+	}
+	return 0;
+}
+
+static int refuse_foreign(const struct network *network, const struct netlink_link *link, struct err *err)
+{
+	const uint8_t *mac = link->mac;
+
+	if (strcmp(link->kind, "bridge") != 0) {
+		err_num(err, EEXIST, "use link %s as bridge of network %s (it is %s%s)", network->bridge, network->name,
+		        link->kind[0] ? "of kind " : "no bridge", link->kind);
+		(void)err_hint(err, "name another bridge in the network's file, or rename the link");
+		return -EEXIST;
+	}
+	if (network->adopted || memcmp(link->mac, network->mac, sizeof(network->mac)) == 0)
+		return 0;
+	err_num(err, EEXIST, "use bridge %s for network %s (its MAC %02x:%02x:%02x:%02x:%02x:%02x is not the network's)", network->bridge,
+	        network->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	(void)err_hint(err, "set adopted = yes to use it as it is, or delete it: ip link delete %s", network->bridge);
+	return -EEXIST;
+}
+
+static bool has_addresses(struct netlink *nl, const struct network *network, int index)
+{
+	auto_free struct netlink_address *list = NULL;
+	bool missing4 = network->has4, missing6 = network->has6;
+	size_t count;
+
+	if (netlink_link_addresses(nl, index, &list, &count, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].family == AF_INET && list[i].prefix == network->prefix4 && memcmp(list[i].byte, &network->gateway4, 4) == 0)
+			missing4 = false;
+		if (list[i].family == AF_INET6 && list[i].prefix == network->prefix6 && memcmp(list[i].byte, &network->gateway6, 16) == 0)
+			missing6 = false;
+	}
+	return !missing4 && !missing6;
+}
+
+/* Up comes last: a bridge that is up was made whole, whoever was killed on the way. */
+static int complete_bridge(struct netlink *nl, const struct network *network, struct err *err)
+{
+	int result = 0;
+
+	if (network->has6) {
+		result = poke_sysctl("0", err, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", network->bridge);
+		if (result == 0) /* no guest may advertise routes to the host */
+			result = poke_sysctl("0", err, "/proc/sys/net/ipv6/conf/%s/accept_ra", network->bridge);
+	}
+	if (result == 0 && network->has4)
+		result = netlink_add_address(nl, network->bridge, AF_INET, &network->gateway4, network->prefix4, err);
+	if (result == 0 && network->has6)
+		result = netlink_add_address(nl, network->bridge, AF_INET6, &network->gateway6, network->prefix6, err);
+	return result < 0 ? result : netlink_set_up(nl, network->bridge, err);
+}
+
+static int bridge_up(struct netlink *nl, const struct network *network, struct err *err)
+{
+	const struct netlink_bridge bridge = {.name = network->bridge, .mac = network->mac, .mtu = network->mtu};
+	struct netlink_link link;
+	struct err why = {0};
+	int result = netlink_get(nl, network->bridge, &link, &why);
+
+	if (result == -ENODEV && !network->adopted) {
+		result = netlink_add_bridge(nl, &bridge, err);
+		if (result == -EPERM)
+			err_hint(err, "run as root: making a bridge needs CAP_NET_ADMIN");
+		if (result < 0 && result != -EEXIST) /* a second caller may have been first */
+			return result;
+		err_clear(err);
+		result = netlink_get(nl, network->bridge, &link, &why);
+	}
+	if (result < 0) {
+		err_num(err, result, "find bridge %s of network %s", network->bridge, network->name);
+		if (network->adopted)
+			(void)err_hint(err, "make the bridge, or set adopted = no in the network's file");
+		return result;
+	}
+	result = refuse_foreign(network, &link, err);
+	if (result < 0 || network->adopted || (link.up && has_addresses(nl, network, link.index)))
+		return result;
+	return complete_bridge(nl, network, err);
+}
+
+int network_up(const struct store *store, const struct network *network, struct err *err)
+{
+	struct netlink *nl;
+	int result = netlink_open(-1, &nl, err);
+
+	if (result < 0)
+		return result;
+	result = bridge_up(nl, network, err);
+	netlink_free(nl);
+	if (result == 0 && (network->nat || !network->adopted))
+		result = forwarding(network, err);
+	if (result == 0 && network->nat)
+		result = nat(network, err);
+	return result;
+}

@@ -1,0 +1,386 @@
+/* A guest's spec: made with defaults, read and changed key by key. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "spec_parts.h"
+
+int spec_field_reset(const struct key *key, void *field, size_t index)
+{
+	key->type->clear(key, field);
+	if (key->section == SECTION_NETWORK && key->offset == offsetof(struct spec_network, default_route))
+		*(bool *)field = index == 0;
+	return key->fallback ? key->type->parse(key, key->fallback, field, NULL) : 0;
+}
+
+static int reset_section(enum section section, void *element, size_t index)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < key_count; i++)
+		if (key_table[i].section == section && spec_field_reset(&key_table[i], spec_field(element, &key_table[i]), index) < 0)
+			r = -ENOMEM;
+	return r;
+}
+
+static void clear_section(enum section section, void *element)
+{
+	for (size_t i = 0; i < key_count; i++)
+		if (key_table[i].section == section)
+			key_table[i].type->clear(&key_table[i], spec_field(element, &key_table[i]));
+}
+
+struct spec *spec_new(void)
+{
+	struct spec *spec = calloc(1, sizeof *spec);
+
+	for (enum section section = 0; spec && section < SECTION_COUNT; section++)
+		if (!section_table[section].many && reset_section(section, spec, 0) < 0) {
+			spec_free(spec);
+			return NULL;
+		}
+	return spec;
+}
+
+void spec_free(struct spec *spec)
+{
+	if (!spec)
+		return;
+	for (enum section section = 0; section < SECTION_COUNT; section++)
+		for (size_t i = 0; i < spec_element_count(spec, section); i++)
+			clear_section(section, (void *)spec_element_at(spec, section, i));
+	free(spec->file);
+	free(spec);
+}
+
+/* Elements */
+
+size_t spec_element_count(const struct spec *spec, enum section section)
+{
+	return section == SECTION_NETWORK ? spec->network_count : section == SECTION_MOUNT ? spec->mount_count : 1;
+}
+
+const void *spec_element_at(const struct spec *spec, enum section section, size_t index)
+{
+	if (section == SECTION_NETWORK)
+		return &spec->networks[index];
+	return section == SECTION_MOUNT ? (const void *)&spec->mounts[index] : spec;
+}
+
+const char *spec_element_name(const struct spec *spec, enum section section, size_t index)
+{
+	if (section == SECTION_NETWORK)
+		return spec->networks[index].name;
+	return section == SECTION_MOUNT ? spec->mounts[index].name : "";
+}
+
+static size_t element_index(const struct spec *spec, enum section section, const char *member)
+{
+	size_t i = 0;
+
+	while (i < spec_element_count(spec, section) && strcmp(spec_element_name(spec, section, i), member))
+		i++;
+	return i;
+}
+
+void *spec_element(struct spec *spec, enum section section, const char *member)
+{
+	size_t i = section_table[section].many ? element_index(spec, section, member) : 0;
+
+	return i < spec_element_count(spec, section) ? (void *)spec_element_at(spec, section, i) : NULL;
+}
+
+int spec_element_add(struct spec *spec, enum section section, const char *member, int line, void **ret, struct err *err)
+{
+	bool network = section == SECTION_NETWORK;
+	size_t *count = network ? &spec->network_count : &spec->mount_count;
+	size_t most = network ? SPEC_NETWORKS_MAX : SPEC_MOUNTS_MAX;
+
+	if (*count == most)
+		return err_set(err, ERR_FAILED, "more than %zu [%s] sections", most, section_table[section].name);
+	void *element = network ? (void *)&spec->networks[*count] : &spec->mounts[*count];
+	char *name = network ? spec->networks[*count].name : spec->mounts[*count].name;
+	int r = str_copy(name, network ? sizeof spec->networks[0].name : sizeof spec->mounts[0].name, member);
+
+	if (!r)
+		r = reset_section(section, element, *count);
+	if (r < 0) {
+		clear_section(section, element);
+		return err_num(err, r, "add section [%s %s]", section_table[section].name, member);
+	}
+	*(network ? &spec->networks[*count].line : &spec->mounts[*count].line) = line;
+	++*count;
+	*ret = element;
+	return 0;
+}
+
+void spec_element_remove(struct spec *spec, enum section section, const char *member)
+{
+	size_t i = element_index(spec, section, member);
+
+	if (i == spec_element_count(spec, section))
+		return;
+	clear_section(section, (void *)spec_element_at(spec, section, i));
+	if (section == SECTION_NETWORK) {
+		spec->network_count--;
+		memmove(&spec->networks[i], &spec->networks[i + 1], (spec->network_count - i) * sizeof spec->networks[0]);
+		memset(&spec->networks[spec->network_count], 0, sizeof spec->networks[0]);
+	} else {
+		spec->mount_count--;
+		memmove(&spec->mounts[i], &spec->mounts[i + 1], (spec->mount_count - i) * sizeof spec->mounts[0]);
+		memset(&spec->mounts[spec->mount_count], 0, sizeof spec->mounts[0]);
+	}
+}
+
+/* Names */
+
+void spec_key_hint(enum section section, const char *key, bool dotted, struct err *err)
+{
+	const char *names[KEYS_MAX] = {0};
+	size_t count = 0;
+
+	for (size_t i = 0; i < key_count; i++) {
+		const struct section_info *other = &section_table[key_table[i].section];
+
+		if (key_table[i].section == section) {
+			names[count++] = key_table[i].name;
+		} else if (!strcmp(key_table[i].name, key)) {
+			if (dotted)
+				(void)err_hint(err, "did you mean %s.%s%s?", other->name, other->many ? "NAME." : "", key);
+			else
+				(void)err_hint(err, "'%s' belongs in [%s%s]", key, other->name, other->many ? " NAME" : "");
+			return;
+		}
+	}
+	const char *near = str_near(key, names, count);
+
+	if (near) {
+		(void)err_hint(err, "did you mean '%s'?", near);
+		return;
+	}
+	for (size_t i = 0; i < key_count; i++)
+		names[i] = key_table[i].name;
+	near = str_near(key, names, key_count);
+	for (size_t i = 0; near && i < key_count; i++)
+		if (!strcmp(key_table[i].name, near)) {
+			(void)err_hint(err, "did you mean '%s' of [%s]?", near, section_table[key_table[i].section].name);
+			return;
+		}
+}
+
+static int section_find(const char *name, enum section *ret, struct err *err)
+{
+	const char *names[SECTION_COUNT];
+
+	for (enum section i = 0; i < SECTION_COUNT; i++) {
+		names[i] = section_table[i].name;
+		if (!strcmp(name, names[i])) {
+			*ret = i;
+			return 0;
+		}
+	}
+	int r = err_set(err, ERR_FAILED, "unknown section [%s]", name);
+	const char *near = str_near(name, names, SECTION_COUNT);
+
+	if (near)
+		(void)err_hint(err, "did you mean [%s]?", near);
+	return r;
+}
+
+/* A network's section is named like the interface, a mount's is a name of its own. */
+static int check_member(enum section section, const char *member, struct err *err)
+{
+	bool network = section == SECTION_NETWORK;
+	int r = types_check_name(network ? "the interface's name" : "the section's name", member, network ? 15 : SPEC_MEMBER_MAX, err);
+
+	if (r < 0)
+		return r;
+	if (network && (!strcmp(member, "lo") || !strcmp(member, "all") || !strcmp(member, "default")))
+		return err_set(err, ERR_FAILED, "the kernel has '%s' for itself: it cannot be an interface's name", member);
+	return 0;
+}
+
+/* Fills ret from a section's word and its member's name ("" when there was none). */
+static int section_fill(const char *word, const char *member, struct spec_name *ret, struct err *err)
+{
+	struct spec_name name = {0};
+	int r = section_find(word, &name.section, err);
+
+	if (r < 0)
+		return r;
+	const struct section_info *info = &section_table[name.section];
+
+	if (!info->many && *member)
+		return err_set(err, ERR_FAILED, "section [%s] takes no name, and '%s' is one", info->name, member);
+	if (info->many && !*member) {
+		r = err_set(err, ERR_FAILED, "section [%s] lacks its name", info->name);
+		(void)err_hint(err, "write [%s]", name.section == SECTION_NETWORK ? "network eth0" : "mount data");
+		return r;
+	}
+	if (info->many) {
+		r = check_member(name.section, member, err);
+		if (r < 0)
+			return r;
+		(void)str_copy(name.member, sizeof name.member, member); /* its length is checked */
+	}
+	*ret = name;
+	return 0;
+}
+
+int spec_section_parse(const char *text, struct spec_name *ret, struct err *err)
+{
+	const char *word = text + strspn(text, " \t");
+	size_t len = strcspn(word, " \t");
+	const char *rest = word + len + strspn(word + len, " \t");
+	size_t rest_len = strlen(rest);
+
+	while (rest_len && strchr(" \t", rest[rest_len - 1]))
+		rest_len--;
+	auto_free char *section = strndup(word, len);
+	auto_free char *member = strndup(rest, rest_len);
+
+	if (!section || !member)
+		return err_num(err, ENOMEM, "read a section's name");
+	if (!*section)
+		return err_set(err, ERR_FAILED, "the section has no name");
+	return section_fill(section, member, ret, err);
+}
+
+/* A name on the command line is its user's mistake, not a file's. */
+static int usage(int r, struct err *err)
+{
+	if (r < 0 && err && err->code == ERR_FAILED)
+		err->code = ERR_USAGE;
+	return r;
+}
+
+static int unknown_key(const struct spec_name *name, const char *dotted, const char *key, struct err *err)
+{
+	int r = err_set(err, ERR_USAGE, "unknown key '%s'", dotted);
+
+	spec_key_hint(name ? name->section : SECTION_COUNT, key, true, err);
+	return r;
+}
+
+int spec_name_parse(const char *dotted, struct spec_name *ret, struct err *err)
+{
+	const char *first = strchr(dotted, '.');
+	struct spec_name name;
+
+	if (strlen(dotted) > 128)
+		return err_set(err, ERR_USAGE, "a key's name of %zu bytes is too long", strlen(dotted));
+	if (!first)
+		return unknown_key(NULL, dotted, dotted, err);
+	auto_free char *section = strndup(dotted, (size_t)(first - dotted));
+	auto_free char *rest = strdup(first + 1);
+
+	if (!section || !rest)
+		return err_num(err, ENOMEM, "read a key's name");
+	bool many = !strcmp(section, section_table[SECTION_NETWORK].name) || !strcmp(section, section_table[SECTION_MOUNT].name);
+	char *key = rest;
+
+	/* network.NAME, network.NAME.KEY: a member's name may have dots (eth0.5), a key has none. */
+	if (many) {
+		char *last = strrchr(rest, '.');
+
+		/* network.eth0.5 alone is the section of that name when its end is no key. */
+		key = NULL;
+		if (last && (last[1] < '0' || last[1] > '9')) {
+			*last = '\0';
+			key = last + 1;
+		}
+	}
+	int r = section_fill(section, many ? rest : "", &name, err);
+
+	if (r < 0)
+		return usage(r, err);
+	if (key) {
+		name.key = key_find(name.section, key);
+		if (!name.key)
+			return unknown_key(&name, dotted, key, err);
+	}
+	*ret = name;
+	return 0;
+}
+
+/* Values */
+
+int spec_value_set(void *element, const struct spec_name *name, const char *value, struct err *err)
+{
+	struct err fault = {0};
+	int r = name->key->type->parse(name->key, value, spec_field(element, name->key), &fault);
+
+	if (r < 0 && err) {
+		*err = fault;
+		err->code = ERR_FAILED; /* whoever took the value from a command line says "usage" */
+		(void)str_print(err->what, sizeof err->what, "%s%s%s.%s: %.160s", section_table[name->section].name, *name->member ? "." : "",
+				name->member, name->key->name, fault.what);
+	}
+	return r;
+}
+
+static int no_member(const struct spec_name *name, struct err *err)
+{
+	return err_set(err, ERR_USAGE, "there is no section [%s %s]", section_table[name->section].name, name->member);
+}
+
+int spec_set(struct spec *spec, const char *dotted, const char *value, struct err *err)
+{
+	struct spec_name name;
+	int r = spec_name_parse(dotted, &name, err);
+
+	if (r < 0)
+		return r;
+	void *element = spec_element(spec, name.section, name.member);
+
+	if (!name.key) {
+		if (value)
+			return err_set(err, ERR_USAGE, "'%s' is a section: name one of its keys", dotted);
+		spec_element_remove(spec, name.section, name.member);
+		return 0;
+	}
+	if (!value) {
+		if (!element)
+			return 0;
+		size_t index = section_table[name.section].many ? element_index(spec, name.section, name.member) : 0;
+
+		r = spec_field_reset(name.key, spec_field(element, name.key), index);
+		return r < 0 ? err_num(err, r, "unset %s", dotted) : 0;
+	}
+	bool fresh = !element;
+
+	if (fresh) {
+		r = spec_element_add(spec, name.section, name.member, 0, &element, err);
+		if (r < 0)
+			return r;
+	}
+	r = usage(spec_value_set(element, &name, value, err), err);
+	if (r < 0 && fresh)
+		spec_element_remove(spec, name.section, name.member);
+	return r;
+}
+
+int spec_get(const struct spec *spec, const char *dotted, char **ret, struct err *err)
+{
+	struct spec_name name;
+	int r = spec_name_parse(dotted, &name, err);
+
+	if (r < 0)
+		return r;
+	if (!name.key)
+		return err_set(err, ERR_USAGE, "'%s' is a section: name one of its keys", dotted);
+	const void *element = spec_element((struct spec *)spec, name.section, name.member);
+
+	if (!element)
+		return no_member(&name, err);
+	auto_buf struct buf text = {0};
+
+	name.key->type->format(name.key, spec_field_const(element, name.key), &text);
+	char *taken = buf_take(&text);
+
+	if (!taken)
+		return err_num(err, ENOMEM, "read %s", dotted);
+	*ret = taken;
+	return 0;
+}

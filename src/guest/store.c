@@ -1,0 +1,341 @@
+/* Where isle keeps its state: folders, guests' names, locks, id ranges. */
+#include "config.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/file.h"
+#include "../base/path.h"
+#include "../base/str.h"
+#include "store.h"
+
+#define CONFIG_NAME "config"
+
+/* One row a folder: where the default instance keeps it, and its name below any other instance's root. */
+static const struct place {
+	size_t offset;
+	const char *system;
+	const char *below;
+	bool folder;
+} place_table[] = {
+	{offsetof(struct store, conf), "/etc/isle/isle.conf", "isle.conf", false},
+	{offsetof(struct store, networks), "/etc/isle/networks", "networks", true},
+	{offsetof(struct store, guests), "/var/lib/isle/guests", "guests", true},
+	{offsetof(struct store, images), "/var/cache/isle/images", "images", true},
+	{offsetof(struct store, run), "/run/isle", "run", true},
+	{offsetof(struct store, ids), "/var/lib/isle/ids", "ids", true},
+	{offsetof(struct store, leases), "/var/lib/isle/leases", "leases", true},
+	{offsetof(struct store, cache), "/var/cache/isle/compiled", "compiled", true},
+};
+
+#define PLACES (sizeof(place_table) / sizeof(place_table[0]))
+
+static char **place_field(struct store *store, const struct place *place)
+{
+	return (char **)((char *)store + place->offset);
+}
+
+static int open_folder(const char *path, int *ret, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return err_sys(err, "open %s", path);
+	*ret = fd;
+	return 0;
+}
+
+static int make_root(struct store *store, const char *path, struct err *err)
+{
+	if (path[0] != '/')
+		return err_set(err, ERR_USAGE, "use %s as isle's folder: the path must be absolute", path);
+	if (!str_printable(path))
+		return err_set(err, ERR_USAGE, "use isle's folder: its path holds control bytes");
+	int r = path_make(path, 0700, err);
+	if (r < 0)
+		return r;
+	store->root = realpath(path, NULL);
+	if (!store->root)
+		return err_sys(err, "resolve %s", path);
+	uint64_t hash = str_hash(STR_HASH_SEED, store->root, strlen(store->root));
+
+	return str_print(store->tag, sizeof(store->tag), "%04x", (unsigned)(hash & 0xffff));
+}
+
+static int make_places(struct store *store, struct err *err)
+{
+	for (size_t i = 0; i < PLACES; i++) {
+		const struct place *place = &place_table[i];
+		char *path = store->root ? path_join(store->root, place->below) : strdup(place->system);
+
+		if (!path)
+			return err_num(err, ENOMEM, "name isle's folders");
+		*place_field(store, place) = path;
+		if (!place->folder)
+			continue;
+		struct stat st;
+
+		/* The usual case costs one stat a folder; anything but a private folder of root's is refused. */
+		if (lstat(path, &st) < 0) {
+			int r = path_make(path, 0700, err);
+
+			if (r < 0)
+				return r;
+			if (lstat(path, &st) < 0)
+				return err_sys(err, "look at %s", path);
+		}
+		if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
+			(void)err_set(err, ERR_FAILED, "use %s: it is not a folder that only root can write", path);
+			return err_hint(err, "chown root:root %s && chmod 0700 %s", path, path);
+		}
+	}
+	return 0;
+}
+
+int store_open(const char *path, struct store **ret, struct err *err)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	int r = 0;
+
+	if (!store)
+		return err_num(err, ENOMEM, "open isle's state");
+	store->guests_fd = -1;
+	store->run_fd = -1;
+	if (!path)
+		path = getenv("ISLE_PATH");
+	if (path && *path)
+		r = make_root(store, path, err);
+	if (r == 0)
+		r = make_places(store, err);
+	if (r == 0)
+		r = open_folder(store->guests, &store->guests_fd, err);
+	if (r == 0)
+		r = open_folder(store->run, &store->run_fd, err);
+	if (r < 0) {
+		store_free(store);
+		return r;
+	}
+	*ret = store;
+	return 0;
+}
+
+void store_free(struct store *store)
+{
+	if (!store)
+		return;
+	for (size_t i = 0; i < PLACES; i++)
+		free(*place_field(store, &place_table[i]));
+	if (store->guests_fd >= 0)
+		close(store->guests_fd);
+	if (store->run_fd >= 0)
+		close(store->run_fd);
+	free(store->root);
+	free(store);
+}
+
+bool store_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > STORE_NAME_MAX || !isalnum((unsigned char)name[0]))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i]))
+			return false;
+	return name[len - 1] != '.' && !strstr(name, "..");
+}
+
+int store_check_name(const char *name, struct err *err)
+{
+	if (store_name_valid(name))
+		return 0;
+	auto_free char *shown = str_escape(name);
+
+	(void)err_set(err, ERR_USAGE, "use '%.80s' as a guest's name", shown ? shown : "");
+	return err_hint(err, "a name has 1 to %d letters, digits, '-', '_' or '.', and begins with a letter or digit", STORE_NAME_MAX);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int store_names(const struct store *store, char ***ret, struct err *err)
+{
+	int fd = openat(store->guests_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "read %s", store->guests);
+	auto_closedir DIR *dir = fdopendir(fd);
+
+	if (!dir) {
+		close(fd);
+		return err_sys(err, "read %s", store->guests);
+	}
+	char **names = calloc(1, sizeof(*names));
+	size_t count = 0, room = 1;
+
+	for (struct dirent *entry; names && (entry = readdir(dir));) {
+		if (!store_name_valid(entry->d_name))
+			continue;
+		if (count + 2 > room) {
+			char **more = reallocarray(names, room * 2 + 2, sizeof(*names));
+
+			if (!more)
+				goto out_of_memory;
+			names = more;
+			room = room * 2 + 2;
+		}
+		names[count] = strdup(entry->d_name);
+		if (!names[count])
+			goto out_of_memory;
+		names[++count] = NULL;
+	}
+	if (!names)
+		return err_num(err, ENOMEM, "list guests");
+	qsort(names, count, sizeof(*names), compare_names);
+	*ret = names;
+	return 0;
+out_of_memory:
+	store_names_free(names);
+	return err_num(err, ENOMEM, "list guests");
+}
+
+void store_names_free(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
+int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err)
+{
+	char lock[STORE_NAME_MAX + 8];
+	int r = str_print(lock, sizeof(lock), ".lock-%s", name);
+
+	if (r < 0)
+		return err_num(err, r, "lock guest '%s'", name);
+	return file_lock(store->run_fd, lock, timeout_ms, ret_fd, err);
+}
+
+int store_new_id(char out[33], struct err *err)
+{
+	uint8_t byte[16];
+
+	if (getrandom(byte, sizeof(byte), 0) != sizeof(byte))
+		return err_sys(err, "make a random id");
+	/* An RFC 4122 version 4 id, which is what systemd takes for a machine-id. */
+	byte[6] = (uint8_t)((byte[6] & 0x0f) | 0x40);
+	byte[8] = (uint8_t)((byte[8] & 0x3f) | 0x80);
+	for (size_t i = 0; i < sizeof(byte); i++)
+		(void)str_print(out + 2 * i, 3, "%02x", byte[i]);
+	return 0;
+}
+
+static int guest_not_found(const struct store *store, const char *name, struct err *err)
+{
+	char **names = NULL;
+
+	(void)err_set(err, ERR_NOT_FOUND, "there is no guest '%s'", name);
+	if (store_names(store, &names, NULL) == 0) {
+		size_t count = 0;
+
+		while (names[count])
+			count++;
+		const char *near = str_near(name, (const char *const *)names, count);
+
+		if (near)
+			(void)err_hint(err, "did you mean '%s'?", near);
+		else
+			(void)err_hint(err, "isle list shows the guests there are");
+		store_names_free(names);
+	}
+	return -ENOENT;
+}
+
+static int load_spec(struct guest *guest, struct err *err)
+{
+	struct spec *spec = NULL;
+	auto_free char *shown = path_join(guest->name, CONFIG_NAME);
+
+	if (!shown)
+		return err_num(err, ENOMEM, "read the config of '%s'", guest->name);
+	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, err);
+	if (r < 0)
+		return r;
+	spec_free(guest->spec);
+	guest->spec = spec;
+	return 0;
+}
+
+int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err)
+{
+	int r = store_check_name(name, err);
+	if (r < 0)
+		return r;
+	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (!guest)
+		return err_num(err, ENOMEM, "open guest '%s'", name);
+	guest->store = store;
+	guest->lock_fd = -1;
+	(void)str_copy(guest->name, sizeof(guest->name), name);
+	guest->dir_fd = openat(store->guests_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (guest->dir_fd < 0)
+		r = errno == ENOENT ? guest_not_found(store, name, err) : err_sys(err, "open %s/%s", store->guests, name);
+	else
+		r = load_spec(guest, err);
+	if (r < 0) {
+		guest_free(guest);
+		return r;
+	}
+	*ret = guest;
+	return 0;
+}
+
+void guest_free(struct guest *guest)
+{
+	if (!guest)
+		return;
+	if (guest->dir_fd >= 0)
+		close(guest->dir_fd);
+	if (guest->lock_fd >= 0)
+		close(guest->lock_fd);
+	spec_free(guest->spec);
+	free(guest);
+}
+
+int guest_lock(struct guest *guest, int timeout_ms, struct err *err)
+{
+	int r = store_lock_name(guest->store, guest->name, timeout_ms, &guest->lock_fd, err);
+
+	if (r < 0)
+		return r;
+	/* While we waited the guest may have been destroyed, renamed or made anew. */
+	int fd = openat(guest->store->guests_fd, guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? guest_not_found(guest->store, guest->name, err) : err_sys(err, "open %s", guest->name);
+	close(guest->dir_fd);
+	guest->dir_fd = fd;
+	return load_spec(guest, err);
+}
+
+void guest_unlock(struct guest *guest)
+{
+	if (guest->lock_fd >= 0)
+		close(take_fd(&guest->lock_fd));
+}
+
+int guest_save(struct guest *guest, const char *text, struct err *err)
+{
+	return file_replace(guest->dir_fd, CONFIG_NAME, text, strlen(text), 0600, err);
+}

@@ -1,0 +1,507 @@
+/* Control groups: one front for the unified and the hybrid layout. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/file.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "cgroup_layout.h"
+
+#define PERIOD_USEC 100000u
+
+static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
+{
+	const char *base = cgroup_layout()->unified;
+
+	if (!base[0])
+		return -EOPNOTSUPP;
+	return str_print(ret, PATH_MAX, "%s/%s%s%s", base, cgroup, below[0] ? "/" : "", below);
+}
+
+static int no_cgroup2(struct err *err)
+{
+	(void)err_set(err, ERR_FAILED, "find cgroup2: it is not mounted on this host");
+	(void)err_hint(err, "mount -t cgroup2 cgroup2 /sys/fs/cgroup (or /sys/fs/cgroup/unified beside v1 controllers)");
+	return -EOPNOTSUPP;
+}
+
+/* Hands every controller of a folder to its children. On a hybrid host cgroup2 has none and nothing is written. */
+static int enable_controllers(const char *folder, struct err *err)
+{
+	char path[PATH_MAX];
+	auto_free char *have = NULL, *given = NULL;
+
+	if (str_print(path, sizeof(path), "%s/cgroup.controllers", folder) < 0 || file_read(AT_FDCWD, path, 4096, &have, NULL) < 0)
+		return 0;
+	(void)str_print(path, sizeof(path), "%s/cgroup.subtree_control", folder);
+	if (file_read(AT_FDCWD, path, 4096, &given, NULL) < 0)
+		return 0;
+	have[strcspn(have, "\n")] = '\0';
+	given[strcspn(given, "\n")] = '\0';
+	if (strcmp(have, given) == 0)
+		return 0;
+	auto_buf struct buf words = {0};
+	char *rest = have;
+
+	for (char *word; (word = strsep(&rest, " "));)
+		if (*word)
+			buf_addf(&words, "%s+%s", words.len ? " " : "", word);
+	if (!words.len)
+		return words.failed ? err_num(err, ENOMEM, "enable controllers in %s", folder) : 0;
+	int r = file_poke(AT_FDCWD, path, words.data);
+	if (r < 0)
+		return err_num(err, r, "write %s to %s", words.data, path);
+	return 0;
+}
+
+static int make_folder(const char *path, struct err *err)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return err_sys(err, "mkdir %s", path);
+	return 0;
+}
+
+static int give_away(const char *folder, uid_t owner, struct err *err)
+{
+	/* What cgroups(7), "Delegation", lists: the folder and these, nothing that carries a limit. */
+	static const char *const files[] = {"", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"};
+
+	for (size_t i = 0; owner && i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[PATH_MAX];
+
+		if (str_print(path, sizeof(path), "%s%s", folder, files[i]) < 0)
+			return err_num(err, ENAMETOOLONG, "chown %s", folder);
+		if (chown(path, owner, owner) < 0)
+			return err_sys(err, "chown %s to %u", path, owner);
+	}
+	return 0;
+}
+
+static int create_unified(const char *cgroup, uid_t owner, struct err *err)
+{
+	const char *base = cgroup_layout()->unified;
+	char path[PATH_MAX];
+	int r = 0;
+
+	/* Each folder of the way down hands its controllers on. */
+	for (const char *at = cgroup; r == 0; at++) {
+		at = strchrnul(at, '/');
+		if (str_print(path, sizeof(path), "%s/%.*s", base, (int)(at - cgroup), cgroup) < 0)
+			return err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
+		r = make_folder(path, err);
+		if (r < 0 || !*at)
+			break;
+	}
+	if (r < 0 || unified_path(path, cgroup, CGROUP_GUEST) < 0)
+		return r < 0 ? r : err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
+	r = enable_controllers(base, err);
+	for (const char *at = cgroup; r == 0; at++) {
+		char above[PATH_MAX];
+
+		at = strchrnul(at, '/');
+		(void)str_print(above, sizeof(above), "%s/%.*s", base, (int)(at - cgroup), cgroup);
+		r = enable_controllers(above, err);
+		if (!*at)
+			break;
+	}
+	if (r == 0)
+		r = make_folder(path, err);
+	return r < 0 ? r : give_away(path, owner, err);
+}
+
+int cgroup_create(const char *cgroup, uid_t owner, struct err *err)
+{
+	if (!cgroup_layout()->unified[0])
+		return no_cgroup2(err);
+	int r = create_unified(cgroup, owner, err);
+	if (r < 0)
+		return r;
+	return cgroup_v1_create(cgroup, err);
+}
+
+static bool same_cpu_max(const char *asked, const char *shown)
+{
+	return strcmp(asked, shown) == 0;
+}
+
+static int limit_unified(const char *folder, const struct cgroup_limits *limits, struct err *err)
+{
+	char value[48];
+	int r = 0;
+
+	if (limits->memory != UINT64_MAX) {
+		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->memory);
+		r = cgroup_set(folder, "memory.max", value, cgroup_same_bytes, err);
+	}
+	if (r == 0 && limits->swap != UINT64_MAX) {
+		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->swap);
+		r = cgroup_set(folder, "memory.swap.max", value, cgroup_same_bytes, err);
+	}
+	if (r == 0 && limits->cpus != UINT64_MAX) {
+		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000), PERIOD_USEC);
+		r = cgroup_set(folder, "cpu.max", value, same_cpu_max, err);
+	}
+	if (r == 0 && limits->cpu_weight != UINT64_MAX) {
+		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->cpu_weight);
+		r = cgroup_set(folder, "cpu.weight", value, cgroup_same_text, err);
+	}
+	if (r == 0 && limits->processes != UINT64_MAX) {
+		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->processes);
+		r = cgroup_set(folder, "pids.max", value, cgroup_same_text, err);
+	}
+	if (r == 0 && limits->cpuset)
+		r = cgroup_set(folder, "cpuset.cpus", limits->cpuset, cgroup_same_text, err);
+	return r;
+}
+
+int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err)
+{
+	char folder[PATH_MAX];
+	int r = unified_path(folder, cgroup, "");
+
+	if (r < 0)
+		return no_cgroup2(err);
+	if (cgroup_layout()->v1_count)
+		return cgroup_v1_limit(cgroup, limits, err);
+	return limit_unified(folder, limits, err);
+}
+
+int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err)
+{
+	const struct cgroup_layout_map *map = cgroup_layout();
+	struct cgroup_entry entry = {.folder = -1};
+	char path[PATH_MAX];
+
+	if (unified_path(path, cgroup, below) < 0)
+		return no_cgroup2(err);
+	entry.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (entry.folder < 0)
+		return err_sys(err, "open %s", path);
+	for (int i = 0; i < map->v1_count; i++) {
+		/* Hierarchies with several controllers stand in the map once for each. */
+		if (i > 0 && strcmp(map->v1[i].path, map->v1[i - 1].path) == 0)
+			continue;
+		if (str_print(path, sizeof(path), "%s/%s/tasks", map->v1[i].path, cgroup) < 0)
+			continue;
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0) {
+			int r = err_sys(err, "open %s", path);
+
+			cgroup_entry_close(&entry);
+			return r;
+		}
+		entry.tasks[entry.count++] = fd;
+	}
+	*ret = entry;
+	return 0;
+}
+
+void cgroup_entry_close(struct cgroup_entry *entry)
+{
+	if (entry->folder >= 0)
+		close(take_fd(&entry->folder));
+	while (entry->count > 0)
+		close(entry->tasks[--entry->count]);
+}
+
+int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err)
+{
+	for (int i = 0; i < entry->count; i++)
+		if (write(entry->tasks[i], "0", 1) != 1)
+			return err_sys(err, "enter the guest's control groups");
+	return 0;
+}
+
+bool cgroup_exists(const char *cgroup)
+{
+	char path[PATH_MAX];
+
+	return unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0;
+}
+
+static int kill_each(const char *folder)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+
+	if (str_print(path, sizeof(path), "%s/cgroup.procs", folder) < 0 || file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
+		return 0;
+	char *rest = text;
+	uint64_t pid;
+
+	for (char *line; (line = strsep(&rest, "\n"));)
+		if (str_to_u64(line, 1, INT32_MAX, &pid) == 0)
+			(void)kill((pid_t)pid, SIGKILL); /* it may be gone already */
+	return 0;
+}
+
+int cgroup_kill(const char *cgroup, struct err *err)
+{
+	char folder[PATH_MAX], path[PATH_MAX];
+
+	if (unified_path(folder, cgroup, "") < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
+		return no_cgroup2(err);
+	int r = file_poke(AT_FDCWD, path, "1");
+	if (r == 0 || r == -ENODEV)
+		return 0;
+	if (r != -ENOENT)
+		return err_num(err, r, "kill all in cgroup %s", cgroup);
+	if (access(folder, F_OK) < 0)
+		return 0;
+	/* Before Linux 5.14. A guest's pid namespace falls with its init, so the group above it need only lose that. */
+	(void)str_print(path, sizeof(path), "%s/" CGROUP_GUEST, folder);
+	(void)kill_each(path);
+	return kill_each(folder);
+}
+
+/* The first folder inside dir, "" when there is none. */
+static int first_folder(int dir, char name[NAME_MAX + 1])
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	name[0] = '\0';
+	if (fd < 0)
+		return -errno;
+	auto_closedir DIR *entries = fdopendir(fd);
+
+	if (!entries) {
+		close(fd);
+		return -ENOMEM;
+	}
+	for (struct dirent *entry; (entry = readdir(entries));)
+		if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return str_copy(name, NAME_MAX + 1, entry->d_name);
+	return 0;
+}
+
+/* A dying task leaves its group a moment after its parent heard of it. */
+static int remove_waiting(int dir, const char *name, uint64_t deadline)
+{
+	for (;;) {
+		if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EBUSY)
+			return -errno;
+		if (proc_now_ms() >= deadline)
+			return -EBUSY;
+		(void)poll(NULL, 0, 1); /* v1 has no event for "empty" */
+	}
+}
+
+/* The way down from the folder that is being removed: a guest may nest its groups as deep as it likes. */
+struct trail {
+	char (*name)[NAME_MAX + 1];
+	size_t count, room;
+};
+
+static int trail_push(struct trail *trail, const char *name)
+{
+	if (trail->count == trail->room) {
+		size_t room = trail->room ? trail->room * 2 : 16;
+		void *more = reallocarray(trail->name, room, sizeof(*trail->name));
+
+		if (!more)
+			return -ENOMEM;
+		trail->name = more;
+		trail->room = room;
+	}
+	return str_copy(trail->name[trail->count++], NAME_MAX + 1, name);
+}
+
+static int step_to(int *at, const char *name)
+{
+	int next = openat(*at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (next < 0)
+		return -errno;
+	close(*at);
+	*at = next;
+	return 0;
+}
+
+/* Down to a leaf, remove it from its parent, on from there: two descriptors whatever the depth. */
+static int remove_below(int at_fd, struct trail *trail, uint64_t deadline)
+{
+	auto_close int at = at_fd;
+
+	for (;;) {
+		char child[NAME_MAX + 1];
+		int r = first_folder(at, child);
+
+		if (r == 0 && child[0]) {
+			r = trail_push(trail, child);
+			if (r == 0)
+				r = step_to(&at, child);
+		} else if (r == 0) {
+			if (trail->count == 0)
+				return 0;
+			r = step_to(&at, "..");
+			if (r == 0)
+				r = remove_waiting(at, trail->name[--trail->count], deadline);
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+static int remove_groups(int dir, const char *name, uint64_t deadline)
+{
+	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return 0;
+	int at = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (at < 0)
+		return errno == ENOENT ? 0 : -errno;
+	struct trail trail = {0};
+	int r = remove_below(at, &trail, deadline);
+
+	free(trail.name);
+	return r < 0 ? r : remove_waiting(dir, name, deadline);
+}
+
+int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
+{
+	const struct cgroup_layout_map *map = cgroup_layout();
+	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
+
+	for (int i = -1; i < map->v1_count; i++) {
+		const char *base = i < 0 ? map->unified : map->v1[i].path;
+
+		if (!base[0])
+			continue;
+		auto_close int dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (dir < 0)
+			return err_sys(err, "open %s", base);
+		int r = remove_groups(dir, cgroup, deadline);
+		if (r < 0)
+			return err_num(err, r, "rmdir %s/%s", base, cgroup);
+	}
+	return 0;
+}
+
+static bool event_is(const char *cgroup, const char *word)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+
+	if (unified_path(path, cgroup, "cgroup.events") < 0 || file_read(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return false;
+	return strstr(text, word) != NULL;
+}
+
+bool cgroup_frozen(const char *cgroup)
+{
+	return cgroup[0] && event_is(cgroup, "frozen 1");
+}
+
+int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (unified_path(path, cgroup, "cgroup.events") < 0)
+		return no_cgroup2(err);
+	auto_close int events = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (events < 0)
+		return err_sys(err, "open %s", path);
+	(void)unified_path(path, cgroup, "cgroup.freeze");
+	int r = file_poke(AT_FDCWD, path, freeze ? "1" : "0");
+	if (r < 0)
+		return err_num(err, r, "write %s", path);
+	uint64_t deadline = proc_now_ms() + (uint64_t)timeout_ms;
+
+	for (;;) {
+		/* Reading arms the event: whatever changes after it wakes the poll (cgroup-v2.rst, cgroup.events). */
+		char text[256];
+		ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+
+		if (n < 0)
+			return err_sys(err, "read cgroup.events of %s", cgroup);
+		text[n] = '\0';
+		if (!strstr(text, freeze ? "frozen 0" : "frozen 1"))
+			return 0;
+		uint64_t now = proc_now_ms();
+
+		if (now >= deadline) {
+			(void)file_poke(AT_FDCWD, path, freeze ? "0" : "1"); /* back to what it was */
+			return err_set(err, ERR_TIMEOUT, "%s cgroup %s within %d ms", freeze ? "freeze" : "unfreeze", cgroup, timeout_ms);
+		}
+		struct pollfd wait = {.fd = events, .events = POLLPRI};
+
+		(void)poll(&wait, 1, (int)(deadline - now)); /* the loop looks again either way */
+	}
+}
+
+static uint64_t usage_usec(const char *folder)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+	uint64_t usec;
+
+	if (str_print(path, sizeof(path), "%s/cpu.stat", folder) < 0 || file_read(AT_FDCWD, path, 8192, &text, NULL) < 0)
+		return UINT64_MAX;
+	char *at = strstr(text, "usage_usec ");
+
+	if (!at)
+		return UINT64_MAX;
+	at += strlen("usage_usec ");
+	at[strcspn(at, "\n")] = '\0';
+	return str_to_u64(at, 0, UINT64_MAX, &usec) == 0 ? usec : UINT64_MAX;
+}
+
+int cgroup_stat(const char *cgroup, struct cgroup_stat *ret)
+{
+	struct cgroup_stat stat = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	char folder[PATH_MAX];
+
+	if (unified_path(folder, cgroup, "") < 0)
+		return -EOPNOTSUPP;
+	if (cgroup_layout()->v1_count) {
+		cgroup_v1_stat(cgroup, &stat);
+	} else {
+		(void)cgroup_read_u64(folder, "memory.current", &stat.memory); /* each stays unknown where it lacks */
+		(void)cgroup_read_u64(folder, "memory.peak", &stat.memory_peak);
+		(void)cgroup_read_u64(folder, "memory.max", &stat.memory_limit);
+		(void)cgroup_read_u64(folder, "pids.current", &stat.processes);
+	}
+	if (stat.cpu_usec == UINT64_MAX)
+		stat.cpu_usec = usage_usec(folder);
+	*ret = stat;
+	return 0;
+}
+
+int cgroup_of(pid_t pid, const char *cgroup, char *ret, size_t size)
+{
+	char path[64];
+	auto_free char *text = NULL;
+
+	(void)str_print(path, sizeof(path), "/proc/%d/cgroup", pid);
+	int r = file_read(AT_FDCWD, path, 65536, &text, NULL);
+	if (r < 0)
+		return r;
+	char *line = str_starts(text, "0::/") ? text + 4 : strstr(text, "\n0::/");
+
+	if (!line)
+		return -ENOENT;
+	if (*line == '\n')
+		line += 5;
+	line[strcspn(line, "\n")] = '\0';
+	size_t len = strlen(cgroup);
+
+	if (strncmp(line, cgroup, len) != 0 || line[len] != '/')
+		return -ENOENT;
+	return str_copy(ret, size, line + len + 1);
+}

@@ -1,0 +1,326 @@
+/* What a guest's processes may never do: capability sets and rlimits, by plain system calls. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../base/file.h"
+#include "../base/str.h"
+#include "privs.h"
+
+/* Indexed by the kernel's number. `lost` says why a guest does without it; NULL: it keeps it, confined to its own
+ * user namespace. See capabilities(7). */
+static const struct capability {
+	const char *name;
+	const char *lost;
+} capabilities[] = {
+	[CAP_CHOWN] = {"chown"},
+	[CAP_DAC_OVERRIDE] = {"dac_override"},
+	[CAP_DAC_READ_SEARCH] = {"dac_read_search"},
+	[CAP_FOWNER] = {"fowner"},
+	[CAP_FSETID] = {"fsetid"},
+	[CAP_KILL] = {"kill"},
+	[CAP_SETGID] = {"setgid"},
+	[CAP_SETUID] = {"setuid"},
+	[CAP_SETPCAP] = {"setpcap"},
+	[CAP_LINUX_IMMUTABLE] = {"linux_immutable"},
+	[CAP_NET_BIND_SERVICE] = {"net_bind_service"},
+	[CAP_NET_BROADCAST] = {"net_broadcast"},
+	[CAP_NET_ADMIN] = {"net_admin"},
+	[CAP_NET_RAW] = {"net_raw"},
+	[CAP_IPC_LOCK] = {"ipc_lock"},
+	[CAP_IPC_OWNER] = {"ipc_owner"},
+	[CAP_SYS_MODULE] = {"sys_module", "there is one kernel, and it is the host's: whoever loads a module owns it"},
+	[CAP_SYS_RAWIO] = {"sys_rawio", "I/O ports, /dev/mem and raw disk commands reach the machine itself"},
+	[CAP_SYS_CHROOT] = {"sys_chroot"},
+	[CAP_SYS_PTRACE] = {"sys_ptrace"},
+	[CAP_SYS_PACCT] = {"sys_pacct", "process accounting is one switch for the host's whole pid tree"},
+	[CAP_SYS_ADMIN] = {"sys_admin"},
+	[CAP_SYS_BOOT] = {"sys_boot"},
+	[CAP_SYS_NICE] = {"sys_nice"},
+	[CAP_SYS_RESOURCE] = {"sys_resource"},
+	[CAP_SYS_TIME] = {"sys_time", "there is one wall clock for all guests"},
+	[CAP_SYS_TTY_CONFIG] = {"sys_tty_config"},
+	[CAP_MKNOD] = {"mknod"},
+	[CAP_LEASE] = {"lease"},
+	[CAP_AUDIT_WRITE] = {"audit_write"},
+	[CAP_AUDIT_CONTROL] = {"audit_control"},
+	[CAP_SETFCAP] = {"setfcap"},
+	[CAP_MAC_OVERRIDE] = {"mac_override", "it passes by the confinement that holds the guest"},
+	[CAP_MAC_ADMIN] = {"mac_admin", "it rewrites the confinement that holds the guest"},
+	[CAP_SYSLOG] = {"syslog", "the kernel log tells addresses and the host's and other guests' events"},
+	[CAP_WAKE_ALARM] = {"wake_alarm", "waking the machine from sleep is its owner's affair"},
+	[CAP_BLOCK_SUSPEND] = {"block_suspend", "so is keeping it awake"},
+	[CAP_AUDIT_READ] = {"audit_read", "the audit stream tells of every process on the host"},
+	[CAP_PERFMON] = {"perfmon", "performance counters observe other guests"},
+	[CAP_BPF] = {"bpf", "BPF programs run inside the host's kernel; no distribution's boot needs them"},
+	[CAP_CHECKPOINT_RESTORE] = {"checkpoint_restore",
+                                    "choosing pids and reading map_files serves a checkpointer, which is the host"},
+};
+
+#define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
+#define WORD_MAX_LEN     64
+#define BLANKS           " \t\r\n,"
+
+const char *privs_cap_name(unsigned cap)
+{
+	return cap < CAPABILITY_COUNT ? capabilities[cap].name : NULL;
+}
+
+const char *privs_cap_lost(unsigned cap)
+{
+	return cap < CAPABILITY_COUNT ? capabilities[cap].lost : NULL;
+}
+
+static int unknown_capability(const char *word, struct err *err)
+{
+	const char *names[CAPABILITY_COUNT];
+
+	for (size_t i = 0; i < CAPABILITY_COUNT; i++)
+		names[i] = capabilities[i].name;
+
+	const char *near = str_near(word, names, CAPABILITY_COUNT);
+
+	(void)err_set(err, ERR_USAGE, "read capability '%s'", word); /* the number is the same in every case */
+	if (near)
+		err_hint(err, "did you mean '%s'?", near);
+	else
+		err_hint(err, "capabilities(7) lists the names, written here in lower case and without cap_");
+	return -EINVAL;
+}
+
+/* Calls for each word; "CAP_SYS_TIME", "cap_sys_time" and "sys_time" are one. */
+static int words_to_mask(const char *words, uint64_t *ret, struct err *err)
+{
+	uint64_t mask = 0;
+
+	for (const char *at = words ? words : ""; *(at += strspn(at, BLANKS));) {
+		size_t len = strcspn(at, BLANKS);
+		char word[WORD_MAX_LEN];
+		unsigned cap = 0;
+
+		(void)str_print(word, sizeof(word), "%.*s", (int)(len < sizeof(word) - 1 ? len : sizeof(word) - 1), at);
+		const char *name = strncasecmp(word, "cap_", 4) == 0 ? word + 4 : word;
+
+		while (cap < CAPABILITY_COUNT && strcasecmp(name, capabilities[cap].name) != 0)
+			cap++;
+		if (cap == CAPABILITY_COUNT)
+			return unknown_capability(word, err);
+		mask |= UINT64_C(1) << cap;
+		at += len;
+	}
+	*ret = mask;
+	return 0;
+}
+
+int privs_keep_mask(const char *keep, const char *drop, bool nesting, uint64_t *ret_mask, struct err *err)
+{
+	uint64_t mask = 0, kept, dropped;
+	int r = words_to_mask(keep, &kept, err);
+
+	if (r < 0)
+		return r;
+	r = words_to_mask(drop, &dropped, err);
+	if (r < 0)
+		return r;
+	if (kept & dropped) {
+		unsigned cap = (unsigned)__builtin_ctzll(kept & dropped);
+
+		return err_set(err, ERR_USAGE, "both keep and drop capability '%s'", capabilities[cap].name);
+	}
+	for (unsigned cap = 0; cap < CAPABILITY_COUNT; cap++)
+		if (!capabilities[cap].lost)
+			mask |= UINT64_C(1) << cap;
+	/* Containers inside a guest run with capabilities over user namespaces of their own: nesting needs none of the lost. */
+	(void)nesting;
+	*ret_mask = (mask | kept) & ~dropped;
+	return 0;
+}
+
+static int get_caps(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)syscall(SYS_capget, &header, data);
+}
+
+static int set_caps(const struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+/* A kernel newer than this source has capabilities without a name here: they are dropped too. */
+static int drop_bounding(uint64_t mask, struct err *err)
+{
+	for (unsigned cap = 0; cap < 64; cap++) {
+		if (mask & (UINT64_C(1) << cap))
+			continue;
+
+		int has = prctl(PR_CAPBSET_READ, (unsigned long)cap, 0, 0, 0);
+
+		if (has < 0)
+			break; /* beyond the kernel's last */
+		if (has && prctl(PR_CAPBSET_DROP, (unsigned long)cap, 0, 0, 0) < 0)
+			return err_sys(err, "drop capability %s (%u) from the bounding set",
+			               privs_cap_name(cap) ? privs_cap_name(cap) : "unnamed", cap);
+	}
+	return 0;
+}
+
+int privs_apply(uint64_t mask, struct err *err)
+{
+	struct __user_cap_data_struct data[2];
+	int r = drop_bounding(mask, err);
+
+	if (r < 0)
+		return r;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return err_sys(err, "clear the ambient capabilities");
+
+	/* Bits left by whoever changed uids here (keep-caps, no-setuid-fixup) would change what exec and setuid do in the guest. */
+	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+	if (bits < 0)
+		return err_sys(err, "read the secure bits");
+	if (bits != SECUREBITS_DEFAULT && prctl(PR_SET_SECUREBITS, (unsigned long)SECUREBITS_DEFAULT, 0, 0, 0) < 0)
+		return err_sys(err, "reset the secure bits");
+
+	if (get_caps(data) < 0)
+		return err_sys(err, "read the process's capabilities");
+	for (int i = 0; i < 2; i++) {
+		data[i].permitted &= (uint32_t)(mask >> (32 * i));
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	if (set_caps(data) < 0)
+		return err_sys(err, "set the process's capabilities");
+	return 0;
+}
+
+int privs_raise(struct err *err)
+{
+	struct __user_cap_data_struct data[2];
+
+	if (get_caps(data) < 0)
+		return err_sys(err, "read the process's capabilities");
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	if (set_caps(data) < 0)
+		return err_sys(err, "raise the process's capabilities");
+	return 0;
+}
+
+#define MIB             (UINT64_C(1) << 20)
+#define OPEN_FILES_SOFT 1024
+#define OPEN_FILES_HARD 524288
+
+/* What a guest's init begins with, whatever the shell had that started it: the values a kernel gives its first process,
+ * or more bounded ones. NPROC, MSGQUEUE, SIGPENDING and MEMLOCK also become the bound of the user namespace that is
+ * made next (user_namespaces(7)). */
+static const struct limit {
+	int resource;
+	const char *name;
+	rlim_t soft, hard;
+} limits[] = {
+	{RLIMIT_CPU, "cpu", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_FSIZE, "fsize", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_DATA, "data", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_STACK, "stack", 8 * MIB, RLIM_INFINITY},
+	/* Not 0: the kernel runs a "|program" of core_pattern, as the host's root, for every limit but exactly 1 (core(5),
+	 * do_coredump). To a file nothing shorter than a page is written. The filter keeps guests from changing it. */
+	{RLIMIT_CORE, "core", 1, 1},
+	{RLIMIT_RSS, "rss", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_NPROC, "nproc", RLIM_INFINITY, RLIM_INFINITY}, /* the pids cgroup bounds it */
+	{RLIMIT_MEMLOCK, "memlock", 8 * MIB, 64 * MIB},
+	{RLIMIT_AS, "as", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_LOCKS, "locks", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_SIGPENDING, "sigpending", 65536, 65536},
+	{RLIMIT_MSGQUEUE, "msgqueue", 819200, 819200},
+	{RLIMIT_NICE, "nice", 0, 0},
+	{RLIMIT_RTPRIO, "rtprio", 0, 0},
+	{RLIMIT_RTTIME, "rttime", RLIM_INFINITY, RLIM_INFINITY},
+};
+
+/* A hard limit that this process may not raise is kept as it is, a soft one below it. */
+static int set_limit(const struct limit *limit, struct err *err)
+{
+	struct rlimit wish = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
+	struct rlimit has;
+
+	if (setrlimit((__rlimit_resource_t)limit->resource, &wish) == 0)
+		return 0;
+	if (errno != EPERM)
+		return err_sys(err, "set resource limit %s", limit->name);
+	if (getrlimit((__rlimit_resource_t)limit->resource, &has) < 0)
+		return err_sys(err, "read resource limit %s", limit->name);
+	wish.rlim_max = limit->hard < has.rlim_max ? limit->hard : has.rlim_max;
+	wish.rlim_cur = limit->soft < wish.rlim_max ? limit->soft : wish.rlim_max;
+	if (setrlimit((__rlimit_resource_t)limit->resource, &wish) < 0)
+		return err_sys(err, "set resource limit %s", limit->name);
+	return 0;
+}
+
+/* fs.nr_open bounds RLIMIT_NOFILE even for root. */
+static uint64_t most_open_files(void)
+{
+	auto_free char *text = NULL;
+	uint64_t most = OPEN_FILES_HARD;
+
+	if (file_read(AT_FDCWD, "/proc/sys/fs/nr_open", 64, &text, NULL) < 0)
+		return most;
+	text[strcspn(text, "\n")] = '\0';
+	(void)str_to_u64(text, 1, UINT64_MAX, &most); /* keeps the default for a text that is no number */
+	return most;
+}
+
+int privs_rlimits(uint64_t open_files, struct err *err)
+{
+	struct limit files = {RLIMIT_NOFILE, "nofile", OPEN_FILES_SOFT, OPEN_FILES_HARD};
+
+	if (open_files != UINT64_MAX)
+		files.hard = open_files;
+
+	uint64_t most = most_open_files();
+
+	if (files.hard > most) {
+		if (open_files != UINT64_MAX) {
+			(void)err_set(err, ERR_FAILED, "set the limit of open files to %llu", (unsigned long long)open_files);
+			err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files",
+			         (unsigned long long)most);
+			return -EIO;
+		}
+		files.hard = most;
+	}
+	if (files.soft > files.hard)
+		files.soft = files.hard;
+
+	int r = set_limit(&files, err);
+
+	for (size_t i = 0; r == 0 && i < sizeof(limits) / sizeof(limits[0]); i++)
+		r = set_limit(&limits[i], err);
+	return r;
+}
+
+void privs_reset_signals(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int number = 1; number <= SIGRTMAX; number++)
+		(void)sigaction(number, &action, NULL); /* KILL, STOP and libc's own two refuse, and have no handler */
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* fails for bad arguments only */
+	umask(022);
+}

@@ -1,0 +1,352 @@
+/* Runs a program in a running guest: one setns, one fork, the guest's own privileges. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <linux/magic.h>
+
+#include "../base/clean.h"
+#include "../base/path.h"
+#include "../base/str.h"
+#include "../guest/record.h"
+#include "../kernel/cgroup.h"
+#include "../kernel/ns.h"
+#include "../kernel/privs.h"
+#include "../kernel/seccomp.h"
+#include "attach.h"
+#include "attach_user.h"
+#include "console.h"
+#include "environment.h"
+#include "relay.h"
+
+#define ALL_NAMESPACES                                                                                                             \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
+#define NOT_FOUND 127
+#define NOT_EXECUTABLE 126
+
+struct attach {
+	const struct attach_request *request;
+	struct guest *guest;
+	struct record record;
+	int init_pidfd;
+	uint64_t flags;          /* namespaces to enter */
+	struct cgroup_entry groups;
+	struct seccomp_program filter;
+	uint64_t capabilities;
+	bool tty;
+	struct winsize size;
+	struct relay relay;
+	int other;               /* socket between the caller and the program-to-be */
+};
+
+/* The child's word: its terminal comes along, or why it could not go on. */
+struct word {
+	int32_t status; /* 0: fine so far; else the exit status that err explains */
+	struct err err;
+};
+
+static int send_word(int socket, int status, const struct err *err, int fd)
+{
+	struct word word = {.status = status};
+	char space[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec data = {&word, sizeof(word)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (err)
+		word.err = *err;
+	if (fd >= 0) {
+		message.msg_control = space;
+		message.msg_controllen = sizeof(space);
+		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(head), &fd, sizeof(int));
+	}
+	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(word) ? 0 : -EPIPE;
+}
+
+/* -EPIPE at EOF: the program was executed. */
+static int receive_word(int socket, struct word *ret, int *ret_fd)
+{
+	char space[CMSG_SPACE(sizeof(int))];
+	struct iovec data = {ret, sizeof(*ret)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
+	ssize_t got;
+
+	do {
+		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got != (ssize_t)sizeof(*ret))
+		return -EPIPE;
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	if (head && head->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
+	return 0;
+}
+
+/* A terminal of the guest's own devpts. What lies at that path is the guest's doing, so it is looked at before it is used. */
+static int open_terminal(const struct attach *attach, struct err *err)
+{
+	struct statfs fs;
+	int locked = 0;
+	auto_close int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (master < 0)
+		return err_sys(err, "open /dev/pts/ptmx in the guest");
+	if (fstatfs(master, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
+		return err_set(err, ERR_FAILED, "open /dev/pts/ptmx in the guest: it is no terminal");
+	if (ioctl(master, TIOCSPTLCK, &locked) < 0)
+		return err_sys(err, "unlock the terminal in the guest");
+	auto_close int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (slave < 0)
+		return err_sys(err, "open the terminal in the guest");
+	(void)ioctl(slave, TIOCSWINSZ, &attach->size); /* a wrong size is no reason to fail */
+	if (ioctl(slave, TIOCSCTTY, 0) < 0)
+		return err_sys(err, "take the terminal in the guest");
+	for (int i = 0; i < 3; i++)
+		if ((i < 2 || attach->relay.guest[2] < 0) && dup2(slave, i) < 0)
+			return err_sys(err, "take the terminal in the guest");
+	if (attach->relay.guest[2] >= 0 && dup2(attach->relay.guest[2], 2) < 0)
+		return err_sys(err, "take standard error");
+	return send_word(attach->other, 0, NULL, master) < 0 ? err_num(err, EPIPE, "hand the terminal over") : 0;
+}
+
+static int take_streams(const struct attach *attach, struct err *err)
+{
+	for (int i = 0; i < 3; i++)
+		if (dup2(attach->relay.guest[i], i) < 0)
+			return err_sys(err, "take standard input and output");
+	return 0;
+}
+
+static int enter(const struct attach *attach, struct err *err)
+{
+	int r = cgroup_entry_enter(&attach->groups, err);
+
+	/* Until the program runs, nobody inside may look into this process: it still knows the host. */
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(err, "forbid tracing");
+	if (r == 0)
+		r = ns_enter(attach->init_pidfd, attach->flags & ~(uint64_t)CLONE_NEWPID, err);
+	if (r < 0)
+		return r;
+	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_sys(err, "become root of the guest");
+	if (setsid() < 0)
+		return err_sys(err, "begin a session");
+	return 0;
+}
+
+static char *login_name(const char *shell)
+{
+	const char *slash = strrchr(shell, '/');
+
+	return str_format("-%s", slash ? slash + 1 : shell);
+}
+
+static int enter_folder(const struct attach *attach, const struct attach_user *user, struct err *err)
+{
+	const char *cwd = attach->request->cwd;
+
+	if (cwd)
+		return chdir(cwd) < 0 ? err_sys(err, "enter folder %s in the guest", cwd) : 0;
+	if (!attach->request->argv && chdir(user->home) == 0)
+		return 0;
+	return chdir("/") < 0 ? err_sys(err, "enter / in the guest") : 0;
+}
+
+/* As the guest's init is confined, so is whoever enters. */
+static int confine(const struct attach *attach, const struct attach_user *user, struct err *err)
+{
+	const struct spec *spec = attach->guest->spec;
+
+	privs_reset_signals();
+	int r = privs_rlimits(spec->limits.open_files, err);
+	if (r == 0)
+		r = privs_apply(attach->capabilities, err);
+	if (r == 0)
+		r = seccomp_apply(&attach->filter, err);
+	return r == 0 ? attach_user_become(user, err) : r;
+}
+
+static int become_program(const struct attach *attach, struct err *err)
+{
+	struct attach_user user;
+	int r = enter(attach, err);
+
+	if (r == 0)
+		r = attach_user_find(attach->request->user, &user, err);
+	if (r == 0)
+		r = attach->tty ? open_terminal(attach, err) : take_streams(attach, err);
+	if (r == 0)
+		r = enter_folder(attach, &user, err);
+	if (r < 0)
+		return NOT_EXECUTABLE;
+	char **environment = environment_attach(attach->request, &user);
+	auto_free char *login = login_name(user.shell);
+	const char *shell_argv[] = {login, NULL};
+	const char *const *argv = attach->request->argv ? attach->request->argv : shell_argv;
+	const char *program = attach->request->argv ? argv[0] : user.shell;
+
+	if (!environment || !login) {
+		(void)err_num(err, ENOMEM, "prepare to run %s", program);
+		return NOT_EXECUTABLE;
+	}
+	if (confine(attach, &user, err) < 0)
+		return NOT_EXECUTABLE;
+	(void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)execvpe(program, (char *const *)argv, environment);
+	int num = errno;
+
+	(void)err_num(err, num, "execute %s in the guest", program);
+	return num == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}
+
+static _Noreturn void child_main(struct attach *attach, int socket)
+{
+	struct err err = {0};
+
+	attach->other = socket;
+	int status = become_program(attach, &err);
+
+	(void)send_word(socket, status, &err, -1);
+	_exit(status);
+}
+
+static int prepare(struct attach *attach, struct err *err)
+{
+	const struct spec *spec = attach->guest->spec;
+	const struct attach_request *request = attach->request;
+	char below[512];
+	struct seccomp_request filter = {
+		.list = spec->security.seccomp,
+		.nesting = spec->security.nesting,
+		.checkpoint_ready = spec->guest.checkpoint_ready && !spec->security.nesting,
+		.privileged = spec->security.privileged,
+		.cache = attach->guest->store->cache,
+	};
+	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
+
+	if (r == 0)
+		r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+	if (r < 0)
+		return err_num(err, r, "find the guest's control group");
+	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
+	if (r == 0)
+		r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &attach->capabilities, err);
+	if (r == 0)
+		r = seccomp_prepare(&filter, &attach->filter, err);
+	if (r < 0)
+		return r;
+	attach->tty = request->tty == ATTACH_TTY_YES || (request->tty == ATTACH_TTY_AUTO && isatty(0) && isatty(1));
+	if (!attach->tty)
+		return relay_open(&attach->relay, err);
+	(void)ioctl(0, TIOCGWINSZ, &attach->size); /* zeros when it is no terminal */
+	if (!isatty(2))
+		attach->relay.guest[2] = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	return 0;
+}
+
+static int status_of(int pidfd, int *ret)
+{
+	siginfo_t info = {0};
+
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0)
+		return -errno;
+	*ret = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	return 0;
+}
+
+/* Waits for the child's word (terminal or failure), copies while the program runs, returns its status. */
+static int accompany(struct attach *attach, int pidfd, int *ret_status, struct err *err)
+{
+	struct word word;
+	int master = -1, r = 0;
+	bool executed = receive_word(attach->other, &word, &master) < 0;
+
+	if (!executed && word.status == 0)
+		executed = receive_word(attach->other, &word, &master) < 0;
+	relay_close_guest(&attach->relay);
+	if (executed)
+		r = attach->tty ? console_pump(0, 1, master, pidfd, err) : relay_run(&attach->relay, pidfd, err);
+	else if (err)
+		*err = word.err;
+	if (master >= 0)
+		close(master);
+	int waited = status_of(pidfd, ret_status);
+
+	if (waited < 0)
+		return err_num(err, waited, "wait for the program in the guest");
+	return r == -EPIPE ? 0 : r; /* a terminal that hung up: the program has seen it too */
+}
+
+static int run_inside(struct attach *attach, int *ret_status, struct err *err)
+{
+	int pair[2], pidfd = -1;
+	struct ns_clone how = {.cgroup_fd = attach->groups.folder};
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "make a socket pair");
+	/* For children only: the caller itself stays where it is. */
+	if ((attach->flags & CLONE_NEWPID) && setns(attach->init_pidfd, CLONE_NEWPID) < 0)
+		return err_sys(err, "enter the guest's pid namespace");
+	pid_t pid = ns_clone(&how, &pidfd, err);
+
+	if (pid == 0) {
+		close(pair[0]);
+		child_main(attach, pair[1]);
+	}
+	close(pair[1]);
+	attach->other = pair[0];
+	auto_close int child = pidfd;
+	int r = pid < 0 ? pid : accompany(attach, child, ret_status, err);
+
+	close(pair[0]);
+	return r;
+}
+
+int attach_run(struct guest *guest, const struct attach_request *request, int *ret_status, struct err *err)
+{
+	struct attach attach = {
+		.request = request,
+		.guest = guest,
+		.groups.folder = -1,
+		.relay = {.guest = {-1, -1, -1}, .ours = {-1, -1, -1}},
+	};
+	enum state state = guest_state(guest->store, guest->name, &attach.record);
+
+	if (state != STATE_RUNNING && state != STATE_STOPPING) {
+		(void)err_set(err, ERR_STATE, "enter a guest that is %s", state_names[state]);
+		return err_hint(err, state == STATE_FROZEN ? "isle unfreeze %s" : "isle start %s", guest->name);
+	}
+	auto_close int init = record_init_pidfd(&attach.record);
+
+	if (init < 0)
+		return err_set(err, ERR_STATE, "enter the guest: it has just ended");
+	attach.init_pidfd = init;
+	int r = prepare(&attach, err);
+	if (r == 0)
+		r = run_inside(&attach, ret_status, err);
+	relay_close(&attach.relay);
+	cgroup_entry_close(&attach.groups);
+	seccomp_free(&attach.filter);
+	return r;
+}

@@ -1,0 +1,23 @@
+/* Freezes and unfreezes a running guest. */
+#include "config.h"
+
+#include "../guest/record.h"
+#include "../kernel/cgroup.h"
+#include "freeze.h"
+#include "repair.h"
+
+#define FREEZE_MS 10000
+
+int freeze_guest(struct guest *guest, bool freeze, struct err *err)
+{
+	struct record record;
+	int r = repair_as_needed(guest, err);
+
+	if (r < 0)
+		return r;
+	enum state state = guest_state(guest->store, guest->name, &record);
+
+	if (state != STATE_RUNNING && state != STATE_FROZEN)
+		return err_set(err, ERR_STATE, "%s a guest that is %s", freeze ? "freeze" : "unfreeze", state_names[state]);
+	return cgroup_freeze(record.cgroup, freeze, FREEZE_MS, err);
+}

@@ -1,0 +1,111 @@
+/* Becoming the monitor. */
+#define _GNU_SOURCE
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/str.h"
+#include "monitor.h"
+
+#define CLOSE_RANGE_MARK (1u << 2) /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */
+
+enum { GUEST, RUN, INIT, CONSOLE, CONTROL, KEPT };
+
+static int compare(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Marks every descriptor from 3 up close-on-exec, except those kept. */
+static int mark_others(const int kept[KEPT], struct err *err)
+{
+	int sorted[KEPT];
+	unsigned int from = 3;
+
+	memcpy(sorted, kept, sizeof(sorted));
+	qsort(sorted, KEPT, sizeof(*sorted), compare);
+	for (size_t i = 0; i <= KEPT; i++) {
+		unsigned int end = i < KEPT ? (unsigned int)sorted[i] : UINT_MAX;
+
+		if (end > from && syscall(SYS_close_range, from, i < KEPT ? end - 1 : end, CLOSE_RANGE_MARK) < 0)
+			return err_sys(err, "close descriptors before the monitor runs");
+		if (end >= from)
+			from = end + 1;
+	}
+	for (size_t i = 0; i < KEPT; i++)
+		if (fcntl(kept[i], F_SETFD, 0) < 0)
+			return err_sys(err, "pass descriptor %d to the monitor", kept[i]);
+	return 0;
+}
+
+static void unmark(const int kept[KEPT])
+{
+	for (size_t i = 0; i < KEPT; i++)
+		(void)fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+}
+
+/* The build tree has isle-monitor beside isle; an installed one is alone in libexec. */
+static int exec_program(char *const *argv, struct err *err)
+{
+	static const char name[] = "isle-monitor";
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name));
+
+	if (n > 0) {
+		path[n] = '\0';
+		char *slash = strrchr(path, '/');
+
+		if (slash && str_copy(slash + 1, sizeof(path) - (slash + 1 - path), name) == 0)
+			execv(path, argv);
+	}
+	execv(ISLE_LIBEXECDIR "/isle-monitor", argv);
+	return err_sys(err, "run %s", ISLE_LIBEXECDIR "/isle-monitor");
+}
+
+int monitor_exec(const struct monitor_args *args, struct err *err)
+{
+	int kept[KEPT] = {args->guest_fd, args->run_fd, args->init_pidfd, args->console_fd, args->control_fd};
+	int copies[KEPT] = {-1, -1, -1, -1, -1};
+	char numbers[KEPT][12], pid[12], log_max[24];
+	int r = 0;
+
+	for (size_t i = 0; i < KEPT && r == 0; i++) {
+		if (kept[i] < 0)
+			r = err_num(err, EBADF, "pass descriptors to the monitor");
+		else if (kept[i] < 3) { /* 0 to 2 become /dev/null */
+			kept[i] = copies[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 3);
+			if (kept[i] < 0)
+				r = err_sys(err, "copy a descriptor for the monitor");
+		}
+		if (r == 0)
+			r = str_print(numbers[i], sizeof(numbers[i]), "%d", kept[i]);
+	}
+	if (r == 0)
+		r = str_print(pid, sizeof(pid), "%d", (int)args->init_pid);
+	if (r == 0)
+		r = str_print(log_max, sizeof(log_max), "%lu", args->log_max);
+	if (r == 0)
+		r = mark_others(kept, err);
+	if (r == 0) {
+		char *argv[] = {
+			(char *)"isle-monitor", (char *)args->name, (char *)(args->store_root ? args->store_root : ""),
+			(char *)args->isle, pid, (char *)(args->is_child ? "child" : "other"), log_max,
+			numbers[GUEST], numbers[RUN], numbers[INIT], numbers[CONSOLE], numbers[CONTROL], NULL,
+		};
+
+		r = exec_program(argv, err);
+	}
+	unmark(kept);
+	for (size_t i = 0; i < KEPT; i++)
+		clean_close(&copies[i]);
+	return r;
+}

@@ -1,0 +1,208 @@
+/* Clears up after isle processes that were killed. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "../kernel/mount.h"
+#include "../kernel/ns.h"
+#include "console.h"
+#include "control.h"
+#include "monitor.h"
+#include "repair.h"
+#include "walk.h"
+
+#define GONE_MS 5000
+#define LINKS_GUESSED 4 /* for a run folder without a record: more interfaces than that are found by their guest's config */
+
+static void guess_links(const struct store *store, const char *name, size_t count, struct record *record)
+{
+	for (size_t i = 0; i < count && i < RECORD_LINKS_MAX; i++)
+		run_link_name(store, name, i, record->links[i].host);
+	record->link_count = count < RECORD_LINKS_MAX ? count : RECORD_LINKS_MAX;
+}
+
+static int kill_processes(struct run *run, struct err *err)
+{
+	auto_close int init = record_init_pidfd(&run->record);
+	auto_close int monitor = record_monitor_pidfd(&run->record);
+	int r = cgroup_kill(run->record.cgroup, err);
+
+	if (init >= 0) {
+		(void)proc_signal(init, SIGKILL); /* it may be on its way already */
+		if (r == 0 && proc_wait_gone(init, GONE_MS) < 0)
+			return err_set(err, ERR_TIMEOUT, "kill the guest's init (process %d)", run->record.init_pid);
+	}
+	/* A starter that was killed is gone; one that lives and is not us holds no lock, so it is stuck or a monitor at its end. */
+	if (r == 0 && monitor >= 0 && run->record.monitor_pid != getpid()) {
+		(void)proc_signal(monitor, SIGKILL);
+		(void)proc_wait_gone(monitor, GONE_MS);
+	}
+	return r;
+}
+
+int repair_guest(const struct store *store, const char *name, struct err *err)
+{
+	struct guest *guest = NULL;
+	struct guest nobody = {.store = store, .dir_fd = -1, .lock_fd = -1};
+	struct spec *empty = NULL;
+
+	if (guest_open(store, name, &guest, NULL) < 0) {
+		empty = spec_new();
+		if (!empty)
+			return err_num(err, ENOMEM, "clear up after guest '%s'", name);
+		(void)str_copy(nobody.name, sizeof(nobody.name), name);
+		nobody.spec = empty;
+	}
+	struct run *run = run_new(guest ? guest : &nobody, RUN_START);
+	int r = run ? 0 : err_num(err, ENOMEM, "clear up after guest '%s'", name);
+
+	if (run) {
+		size_t count = guest ? guest->spec->network_count : LINKS_GUESSED;
+		struct record known;
+
+		if (record_load(store, name, &known) == 0)
+			run->record = known;
+		if (run->record.link_count == 0)
+			guess_links(store, name, count, &run->record);
+		(void)run_cgroup_name(store, name, run->record.cgroup, sizeof(run->record.cgroup));
+		r = kill_processes(run, err);
+		if (r == 0) {
+			run_log(run, "cleared up after a run that was cut short");
+			walk_back(run);
+		}
+	}
+	if (run)
+		run_free(run);
+	spec_free(empty);
+	guest_free(guest);
+	return r;
+}
+
+/* The old master is lost with the monitor that held it: a new terminal takes the place of /dev/console in the guest. */
+static int new_console(struct run *run, int init_pidfd, struct err *err)
+{
+	run->console_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (run->console_fd < 0 || unlockpt(run->console_fd) < 0 ||
+	    ptsname_r(run->console_fd, run->record.console, sizeof(run->record.console)) != 0)
+		return err_sys(err, "allocate a terminal for the console");
+	if (chown(run->record.console, (uid_t)run->record.ids, (gid_t)(run->record.ids + 5)) < 0)
+		return err_sys(err, "give %s to the guest", run->record.console);
+	auto_close int tree = mount_copy(AT_FDCWD, run->record.console, false, err);
+
+	if (tree < 0)
+		return tree;
+	pid_t child = fork();
+
+	if (child == 0) {
+		/* Only a throw-away process enters the guest's mounts. */
+		struct err inner = {0};
+		int target;
+
+		if (ns_enter(init_pidfd, CLONE_NEWNS, &inner) < 0)
+			_exit(1);
+		target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		_exit(target < 0 || mount_attach(tree, target, "/dev/console", &inner) < 0);
+	}
+	int status = -1;
+
+	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+		return err_set(err, ERR_FAILED, "put a new console into the guest");
+	return 0;
+}
+
+static int open_for_monitor(struct guest *guest, struct run *run, struct err *err)
+{
+	run->run_fd = openat(guest->store->run_fd, guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (run->run_fd < 0)
+		return err_sys(err, "open %s/%s", guest->store->run, guest->name);
+	run->control_fd = control_listen(run->run_fd, err);
+	return run->control_fd < 0 ? run->control_fd : 0;
+}
+
+static _Noreturn void monitor_anew(struct guest *guest, struct run *run)
+{
+	struct err err = {0};
+	char isle[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", isle, sizeof(isle) - 1);
+
+	(void)setsid();
+	if (len < 0)
+		_exit(1);
+	isle[len] = '\0';
+	struct monitor_args args = {
+		.name = guest->name,
+		.store_root = guest->store->root,
+		.isle = isle,
+		.guest_fd = guest->dir_fd,
+		.run_fd = run->run_fd,
+		.init_pidfd = run->init_pidfd,
+		.init_pid = run->record.init_pid,
+		.console_fd = run->console_fd,
+		.control_fd = run->control_fd,
+		.log_max = guest->spec->guest.console_log,
+		.is_child = 0,
+	};
+
+	(void)monitor_exec(&args, &err);
+	run_log(run, "the monitor could not be executed: %s", err.what);
+	_exit(1);
+}
+
+int repair_monitor(struct guest *guest, struct err *err)
+{
+	struct run *run = run_new(guest, RUN_START);
+
+	if (!run)
+		return err_num(err, ENOMEM, "give guest '%s' a monitor", guest->name);
+	int r = record_load(guest->store, guest->name, &run->record);
+
+	if (r == 0)
+		run->init_pidfd = r = record_init_pidfd(&run->record);
+	if (r >= 0)
+		r = open_for_monitor(guest, run, err);
+	if (r >= 0)
+		r = new_console(run, run->init_pidfd, err);
+	if (r >= 0) {
+		fflush(NULL);
+		pid_t child = fork();
+
+		if (child == 0)
+			monitor_anew(guest, run);
+		if (child < 0) {
+			r = err_sys(err, "fork the monitor");
+		} else {
+			run->record.monitor_pid = child;
+			run->record.monitor_start = proc_start_time(child);
+			r = record_save(guest->store, guest->name, &run->record, err);
+			run_log(run, "its monitor was gone: process %d watches it now", child);
+		}
+	}
+	run_free(run);
+	return r < 0 ? r : 0;
+}
+
+int repair_as_needed(struct guest *guest, struct err *err)
+{
+	struct record record;
+	enum state state = guest_state(guest->store, guest->name, &record);
+
+	if (state == STATE_BROKEN)
+		return repair_guest(guest->store, guest->name, err);
+	if (state != STATE_RUNNING && state != STATE_FROZEN)
+		return 0;
+	auto_close int monitor = record_monitor_pidfd(&record);
+
+	return monitor >= 0 ? 0 : repair_monitor(guest, err);
+}

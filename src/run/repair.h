@@ -1,0 +1,14 @@
+/* Clears up after isle processes that were killed: leftovers of starts and stops, and guests without a monitor. */
+#pragma once
+
+#include "../guest/store.h"
+
+/* The caller holds the name's lock. Undoes whatever is left of a run of guest `name` (which may not exist any more): processes,
+ * interfaces, control groups, run folder. Success when there is nothing. */
+int repair_guest(const struct store *store, const char *name, struct err *err);
+
+/* The caller holds the lock of a running guest. Gives it a monitor when it has none. */
+int repair_monitor(struct guest *guest, struct err *err);
+
+/* What commands call after guest_lock: repairs what needs it. Costs one read of the run record when all is well. */
+int repair_as_needed(struct guest *guest, struct err *err);

@@ -1,0 +1,72 @@
+/* What exists now of one guest: descriptors, namespaces, links, console. Config stays in struct spec. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../guest/network.h"
+#include "../guest/record.h"
+#include "../guest/store.h"
+#include "../kernel/cgroup.h"
+#include "../kernel/host.h"
+#include "../kernel/seccomp.h"
+
+struct personalise;
+
+enum run_mode {
+	RUN_START,       /* ends in exec of the guest's init */
+	RUN_PERSONALISE, /* ends in personalise_inside(), no network, no console: part of create */
+};
+
+/* Descriptors that one side hands to the other beside a note. */
+enum run_fd {
+	RUN_FD_ROOT,                 /* the root file system, detached and id-mapped */
+	RUN_FD_NOTIFY,               /* the socket that init tells its readiness to */
+	RUN_FD_MOUNT,                /* the first of the configured mounts' sources */
+	RUN_FD_COUNT = RUN_FD_MOUNT + SPEC_MOUNTS_MAX,
+};
+
+struct run {
+	enum run_mode mode;
+	struct guest *guest;
+	const struct spec *spec;
+	const struct host *host;
+	const struct personalise *personalise;
+	struct record record;
+
+	int run_fd;                  /* run/NAME */
+	int log_fd;                  /* guests/NAME/log/isle */
+	int control_fd;
+	int console_fd;              /* the pty's master */
+	struct cgroup_entry groups;
+	struct seccomp_program filter;
+	uint64_t capabilities;       /* mask that stays */
+	struct network networks[SPEC_NETWORKS_MAX];
+	struct lease leases[SPEC_NETWORKS_MAX];
+	char *resolv_conf;           /* text for the guest's, NULL: leave it */
+	char init_kind[12];          /* "systemd", "sysv", "busybox", "other": found inside */
+	bool want_notify;            /* somebody waits for init's word that it is up */
+
+	int other;                   /* the notes' socket to the other side, -1 before the clone */
+	bool inside;                 /* this process walks the GUEST rows */
+	pid_t init_pid;
+	int init_pidfd;
+	int fd[RUN_FD_COUNT];        /* on the way between the sides; -1: none */
+	int root;                    /* inside: the guest's root, attached but not yet the root */
+};
+
+/* A run of a locked guest with nothing made yet. The guest stays the caller's. NULL when memory ran out. */
+struct run *run_new(struct guest *guest, enum run_mode mode);
+
+/* Closes descriptors; undoes nothing. */
+void run_free(struct run *run);
+
+/* "isle/NAME", or "isle-TAG/NAME" for another instance: the guest's groups in every hierarchy. */
+int run_cgroup_name(const struct store *store, const char *name, char *ret, size_t size);
+
+/* The host's end of interface n of a guest: "is-web1", made to fit 15 bytes and to differ between guests and instances. */
+void run_link_name(const struct store *store, const char *name, size_t n, char ret[16]);
+
+/* One line in guests/NAME/log/isle with the time, for what happens while nobody watches. */
+void run_log(const struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

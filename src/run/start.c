@@ -1,0 +1,247 @@
+/* Starts a guest: a child walks the HOST rows, tells how it went, and becomes the monitor. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "monitor.h"
+#include "repair.h"
+#include "start.h"
+#include "steps.h"
+#include "walk.h"
+
+/* What the walking child tells the command that waits; the notify socket comes along where one was asked for. */
+struct report {
+	int32_t result;
+	struct err err;
+};
+
+static int send_report(int fd, int result, const struct err *err, int pass_fd)
+{
+	struct report report = {.result = result, .err = *err};
+	char space[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec data = {&report, sizeof(report)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (pass_fd >= 0) {
+		message.msg_control = space;
+		message.msg_controllen = sizeof(space);
+		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(head), &pass_fd, sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(report) ? 0 : -EPIPE;
+}
+
+static int receive_report(int fd, int *ret_passed, struct err *err)
+{
+	struct report report;
+	char space[CMSG_SPACE(sizeof(int))];
+	struct iovec data = {&report, sizeof(report)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
+	ssize_t got;
+
+	do {
+		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got != (ssize_t)sizeof(report))
+		return -EPIPE;
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+	if (head && head->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_passed, CMSG_DATA(head), sizeof(int));
+	if (report.result < 0 && err)
+		*err = report.err;
+	return report.result;
+}
+
+static int own_program(char path[PATH_MAX])
+{
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	if (len < 0)
+		return -errno;
+	path[len] = '\0';
+	return 0;
+}
+
+static int turn_into_monitor(struct run *run, struct err *err)
+{
+	char isle[PATH_MAX];
+
+	if (own_program(isle) < 0)
+		return err_sys(err, "find isle's own program");
+	struct monitor_args args = {
+		.name = run->guest->name,
+		.store_root = run->guest->store->root,
+		.isle = isle,
+		.guest_fd = run->guest->dir_fd,
+		.run_fd = run->run_fd,
+		.init_pidfd = run->init_pidfd,
+		.init_pid = run->init_pid,
+		.console_fd = run->console_fd,
+		.control_fd = run->control_fd,
+		.log_max = run->spec->guest.console_log,
+		.is_child = 1,
+	};
+
+	return monitor_exec(&args, err);
+}
+
+static int walk_and_log(struct run *run, struct err *err)
+{
+	int r = walk_host(run, err);
+
+	if (r < 0)
+		run_log(run, "start failed at step '%s': %s", err->step, err->what);
+	else
+		run_log(run, "started, init is process %d", run->init_pid);
+	return r;
+}
+
+int start_become_monitor(struct run *run, struct err *err)
+{
+	int r = walk_and_log(run, err);
+
+	return r < 0 ? r : turn_into_monitor(run, err);
+}
+
+/* The child of `isle start`. It outlives the terminal and the session that it came from. */
+static _Noreturn void walk_and_stay(struct guest *guest, const struct start_request *request, int report_fd)
+{
+	struct err err = {0};
+	struct run *run;
+
+	(void)setsid();
+	(void)chdir("/"); /* else the caller's folder stays busy as long as the guest runs */
+	run = run_new(guest, RUN_START);
+	if (!run)
+		_exit(1);
+	run->want_notify = request->wait;
+	int r = walk_and_log(run, &err);
+	(void)send_report(report_fd, r, &err, run->fd[RUN_FD_NOTIFY]); /* nobody listens any more: the guest runs all the same */
+	if (r < 0)
+		_exit(1);
+	if (run->fd[RUN_FD_NOTIFY] >= 0)
+		close(take_fd(&run->fd[RUN_FD_NOTIFY]));
+	close(report_fd);
+	(void)turn_into_monitor(run, &err);
+	run_log(run, "the monitor could not be executed: %s", err.what);
+	_exit(1); /* the guest runs on without one; the next command gives it a new one */
+}
+
+/* systemd sends READY=1 when its boot is complete (sd_notify(3)). */
+static int wait_until_up(const struct guest *guest, int notify, unsigned timeout_ms, struct err *err)
+{
+	struct record record;
+	uint64_t deadline = proc_now_ms() + timeout_ms;
+
+	if (notify < 0)
+		return 0;
+	if (record_load(guest->store, guest->name, &record) < 0)
+		return err_set(err, ERR_FAILED, "wait for the guest to come up: it ended");
+	auto_close int init = record_init_pidfd(&record);
+
+	for (;;) {
+		struct pollfd watch[2] = {{.fd = notify, .events = POLLIN}, {.fd = init, .events = POLLIN}};
+		char text[4096];
+		uint64_t now = proc_now_ms();
+
+		if (now >= deadline) {
+			(void)err_set(err, ERR_TIMEOUT, "wait for the guest to come up: its init has not said so in %u s", timeout_ms / 1000);
+			return err_hint(err, "it runs; isle exec %s -- systemctl list-jobs shows what it waits for", guest->name);
+		}
+		if (poll(watch, 2, (int)(deadline - now)) < 0 && errno != EINTR)
+			return err_sys(err, "wait for the guest to come up");
+		if (init < 0 || watch[1].revents)
+			return err_set(err, ERR_FAILED, "wait for the guest to come up: it ended");
+		if (!(watch[0].revents & POLLIN))
+			continue;
+		ssize_t len = recv(notify, text, sizeof(text) - 1, 0);
+
+		if (len <= 0)
+			continue;
+		text[len] = '\0';
+		if (str_starts(text, "READY=1") || strstr(text, "\nREADY=1"))
+			return 0;
+	}
+}
+
+static int check_state(struct guest *guest, struct err *err)
+{
+	enum state state = guest_state(guest->store, guest->name, NULL);
+
+	if (state == STATE_BROKEN)
+		return repair_guest(guest->store, guest->name, err);
+	if (state_may_go(state, STATE_STARTING))
+		return 0;
+	(void)err_set(err, ERR_STATE, "start a guest that is %s", state_names[state]);
+	if (state == STATE_FROZEN)
+		return err_hint(err, "isle unfreeze %s", guest->name);
+	return err_hint(err, "isle restart %s starts it anew", guest->name);
+}
+
+int start_guest(struct guest *guest, const struct start_request *request, struct err *err)
+{
+	int pair[2], passed = -1;
+	int r = check_state(guest, err);
+
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "make a socket pair");
+	fflush(NULL); /* else the child would write what is buffered once more */
+	pid_t child = fork();
+
+	if (child == 0) {
+		close(pair[0]);
+		walk_and_stay(guest, request, pair[1]);
+	}
+	close(pair[1]);
+	auto_close int report = pair[0];
+
+	if (child < 0)
+		return err_sys(err, "fork the monitor");
+	r = receive_report(report, &passed, err);
+	auto_close int notify = passed;
+
+	if (r == -EPIPE) {
+		(void)waitpid(child, NULL, 0);
+		r = err_set(err, ERR_FAILED, "start the guest: the starting process was killed");
+		(void)repair_guest(guest->store, guest->name, NULL); /* the first failure is the one to tell */
+		return r;
+	}
+	if (r < 0) {
+		(void)waitpid(child, NULL, 0);
+		return r;
+	}
+	if (!request->wait)
+		return 0;
+	guest_unlock(guest); /* a boot may take minutes: others may stop it meanwhile */
+	return wait_until_up(guest, notify, request->wait_ms, err);
+}
+
+void start_plan(struct guest *guest)
+{
+	struct run *run = run_new(guest, RUN_START);
+
+	for (size_t i = 0; run && i < step_count; i++)
+		if (step_wanted(&step_table[i], run))
+			printf("%-6s %-24s %s\n", step_table[i].side == HOST ? "host" : "guest", step_table[i].name, step_table[i].doc);
+	run_free(run);
+}

@@ -1,0 +1,191 @@
+/* Stops a guest: asks its init, kills what does not go, undoes the start backwards. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "control.h"
+#include "repair.h"
+#include "start.h"
+#include "steps.h"
+#include "stop.h"
+#include "walk.h"
+
+#define GONE_MS 10000
+#define LOCK_AFTER_MS 60000
+#define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
+
+/* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
+static const struct convention {
+	const char *kind;
+	int realtime; /* offset from SIGRTMIN, 0: see signal */
+	int signal;
+} convention_table[] = {
+	{"systemd", 3, 0},
+	{"sysv", 0, SIGPWR},
+	{"busybox", 0, SIGUSR2},
+	{"other", 0, SIGPWR},
+};
+
+static int stop_signal(const struct spec *spec, const char *kind)
+{
+	if (spec->guest.stop_signal)
+		return spec->guest.stop_signal;
+	for (size_t i = 0; i < sizeof(convention_table) / sizeof(convention_table[0]); i++)
+		if (strcmp(convention_table[i].kind, kind) == 0)
+			return convention_table[i].realtime ? SIGRTMIN + convention_table[i].realtime : convention_table[i].signal;
+	return SIGPWR;
+}
+
+/* The monitor is told that the lock's holder clears up. The word counts as long as the connection is open. */
+static int release_monitor(struct run *run)
+{
+	struct control_header header;
+	auto_free char *data = malloc(CONTROL_DATA_MAX);
+	auto_close int fd = control_connect(run->run_fd, NULL);
+
+	if (fd < 0 || !data)
+		return -1; /* none listens: a monitor that is there all the same is killed at the end */
+	if (control_send(fd, CONTROL_RELEASE, NULL, 0) < 0)
+		return -1;
+	do {
+		if (control_receive(fd, &header, data) < 0)
+			return -1;
+	} while (header.kind != CONTROL_DONE);
+	return take_fd(&fd);
+}
+
+static int ask(struct run *run, int init, const struct stop_request *request, struct err *err)
+{
+	int signal = stop_signal(run->spec, run->record.init_kind);
+
+	if (cgroup_frozen(run->record.cgroup)) {
+		int r = cgroup_freeze(run->record.cgroup, false, GONE_MS, err);
+		if (r < 0)
+			return r;
+	}
+	int r = proc_signal(init, signal);
+	if (r < 0 && r != -ESRCH)
+		return err_num(err, r, "ask the guest's init to power off (signal %d)", signal);
+	r = proc_wait_gone(init, (int)request->timeout_ms);
+	if (r == 0)
+		return 0;
+	if (!request->keep_asking) {
+		run_log(run, "did not power off within %u ms: killed", request->timeout_ms);
+		return -ETIMEDOUT;
+	}
+	(void)err_set(err, ERR_TIMEOUT, "wait for the guest to power off: it has not in %u s", request->timeout_ms / 1000);
+	return err_hint(err, "isle stop --kill %s, or a longer --timeout", run->guest->name);
+}
+
+static int kill_all(struct run *run, int init, struct err *err)
+{
+	int r = cgroup_kill(run->record.cgroup, err);
+
+	(void)proc_signal(init, SIGKILL); /* the group may lack it when a start was killed halfway */
+	if (proc_wait_gone(init, GONE_MS) == 0)
+		return 0;
+	return r < 0 ? r : err_set(err, ERR_TIMEOUT, "kill the guest: its init is still there after %d s", GONE_MS / 1000);
+}
+
+static int stop_running(struct run *run, const struct stop_request *request, struct err *err)
+{
+	auto_close int init = record_init_pidfd(&run->record);
+	auto_close int monitor = record_monitor_pidfd(&run->record);
+	auto_close int released = release_monitor(run);
+	int r = -ETIMEDOUT;
+
+	(void)str_copy(run->record.phase, sizeof(run->record.phase), "stopping");
+	(void)record_save(run->guest->store, run->guest->name, &run->record, NULL); /* only what list shows meanwhile */
+	if (init >= 0 && !request->kill) {
+		r = ask(run, init, request, err);
+		if (r < 0 && request->keep_asking) {
+			(void)str_copy(run->record.phase, sizeof(run->record.phase), "running");
+			(void)record_save(run->guest->store, run->guest->name, &run->record, NULL);
+			return r;
+		}
+	}
+	if (init >= 0 && r < 0) {
+		r = kill_all(run, init, err);
+		if (r < 0)
+			return r;
+	}
+	run_log(run, "stopped%s", request->kill ? " (killed)" : "");
+	walk_back(run);
+	if (monitor >= 0 && (released < 0 || proc_wait_gone(monitor, GONE_MS) < 0)) {
+		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
+		(void)proc_wait_gone(monitor, GONE_MS);
+	}
+	return 0;
+}
+
+int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
+{
+	struct record record;
+	enum state state = guest_state(guest->store, guest->name, &record);
+
+	if (state == STATE_BROKEN) {
+		int r = repair_guest(guest->store, guest->name, err);
+		return r < 0 ? r : err_set(err, ERR_STATE, "stop a guest that is stopped (what a killed run had left is cleared up)");
+	}
+	if (!state_may_go(state, STATE_STOPPING))
+		return err_set(err, ERR_STATE, "stop a guest that is %s", state_names[state]);
+	struct run *run = run_new(guest, RUN_START);
+
+	if (!run)
+		return err_num(err, ENOMEM, "stop the guest");
+	run->record = record;
+	run->run_fd = openat(guest->store->run_fd, guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = run->run_fd < 0 ? err_sys(err, "open %s/%s", guest->store->run, guest->name) : stop_running(run, request, err);
+
+	run_free(run);
+	return r;
+}
+
+/* A reboot keeps the run folder with its control socket, the console and this process. */
+static int start_again(struct run *run, const struct stop_after *after, struct err *err)
+{
+	uint64_t lived = (uint64_t)time(NULL) - run->record.started;
+
+	run->console_fd = after->console_fd;
+	run->control_fd = after->control_fd;
+	run->run_fd = after->run_fd;
+	step_network_undo(run);
+	step_cgroup_undo(run);
+	if (lived * 1000 < REBOOT_PACE_MS)
+		(void)poll(NULL, 0, REBOOT_PACE_MS); /* pacing, not waiting for anything */
+	run_log(run, "rebooted from inside");
+	return start_become_monitor(run, err);
+}
+
+int stop_after(const struct store *store, const struct stop_after *after, struct err *err)
+{
+	struct guest *guest = NULL;
+	int r = guest_open(store, after->name, &guest, err);
+
+	if (r == 0)
+		r = guest_lock(guest, LOCK_AFTER_MS, err);
+	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
+
+	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
+		if (strcmp(after->how, "reboot") == 0) {
+			r = start_again(run, after, err);
+		} else {
+			run_log(run, "ended by itself (%s)", after->how);
+			walk_back(run);
+		}
+	}
+	/* Else somebody cleared up while we waited for the lock, and there is nothing left to do. */
+	run_free(run);
+	guest_free(guest);
+	return r;
+}

@@ -1,0 +1,212 @@
+/* The API mount table: proc, sys, dev, run and the control groups of a guest, its device nodes, and what is masked. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/path.h"
+#include "../base/str.h"
+#include "../kernel/mount.h"
+#include "steps.h"
+
+#define SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+/* Every row is a new file system instance, owned by the guest's user namespace (systemd's CONTAINER_INTERFACE says which must be
+ * there before init). sysfs is read-only so that the guest's udev leaves the host's devices alone. */
+static const struct system_mount {
+	const char *target;
+	const char *type;
+	uint64_t attributes;
+	const char *const *options;
+} mount_table[] = {
+	{"proc", "proc", SAFE, NULL},
+	{"sys", "sysfs", SAFE | MOUNT_ATTR_RDONLY, NULL},
+	{"sys/fs/cgroup", "cgroup2", SAFE, NULL},
+	{"dev", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, (const char *const[]){"mode", "0755", "size", "4m", "nr_inodes", "64k", NULL}},
+	{"dev/pts", "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	 (const char *const[]){"ptmxmode", "0666", "mode", "0620", "gid", "5", "max", "1024", NULL}},
+	{"dev/shm", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, (const char *const[]){"mode", "1777", "size", "50%", NULL}},
+	{"dev/mqueue", "mqueue", SAFE, NULL},
+	{"run", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, (const char *const[]){"mode", "0755", "size", "20%", "nr_inodes", "800k", NULL}},
+};
+
+/* Nodes of the host bound into the fresh /dev: a user namespace may not make its own. The optional ones are safe to hand out because
+ * the kernel judges their use by the guest's own namespaces. */
+static const struct node {
+	const char *name;
+	bool optional;
+} node_table[] = {
+	{"null", false}, {"zero", false}, {"full", false}, {"random", false}, {"urandom", false}, {"tty", false},
+	{"fuse", true}, {"net/tun", true},
+};
+
+static const struct link {
+	const char *name, *to;
+} link_table[] = {
+	{"ptmx", "pts/ptmx"}, {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"},
+	{"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"},
+};
+
+/* What of the host shows through proc and sys and is no guest's business; one that this kernel lacks is passed over. */
+static const struct mask {
+	const char *path;
+	bool folder;
+} mask_table[] = {
+	{"proc/kcore", false}, {"proc/keys", false}, {"proc/key-users", false}, {"proc/sysrq-trigger", false}, {"proc/timer_list", false},
+	{"proc/kallsyms", false}, {"proc/kmsg", false}, {"proc/latency_stats", false}, {"proc/sched_debug", false}, {"proc/scsi", true},
+	{"proc/acpi", true}, {"proc/asound", true}, {"sys/firmware", true}, {"sys/kernel/debug", true}, {"sys/kernel/tracing", true},
+	{"sys/fs/pstore", true}, {"sys/fs/bpf", true},
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+#define MASKS "run/host/.empty"
+
+static int mount_one(int root, const struct system_mount *row, struct err *err)
+{
+	auto_close int target = path_make_in_root(root, row->target, 0755);
+
+	if (target < 0)
+		return err_num(err, target, "make /%s in the guest", row->target);
+	auto_close int mount = mount_new(row->type, row->options, row->attributes, err);
+
+	if (mount < 0)
+		return mount;
+	return mount_attach(mount, target, row->target, err);
+}
+
+int step_system_mounts(struct run *run, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < COUNT(mount_table); i++)
+		r = mount_one(run->root, &mount_table[i], err);
+	return r;
+}
+
+/* Binds a file of the host (still reachable before the pivot) on /dev/NAME. */
+static int bind_node(int dev, const char *source, const char *name, bool optional, struct err *err)
+{
+	auto_close int tree = mount_copy(AT_FDCWD, source, false, NULL);
+
+	if (tree < 0)
+		return optional ? 0 : err_num(err, tree, "bind %s into the guest", source);
+	auto_close int target = openat(dev, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+
+	if (target < 0)
+		return err_sys(err, "make /dev/%s in the guest", name);
+	return mount_attach(tree, target, source, err);
+}
+
+static int bind_console(struct run *run, int dev, struct err *err)
+{
+	if (run->console_fd < 0)
+		return 0;
+	return bind_node(dev, run->record.console, "console", false, err);
+}
+
+int step_devices(struct run *run, struct err *err)
+{
+	auto_close int dev = path_open_in_root(run->root, "dev", O_RDONLY | O_DIRECTORY, 0);
+	mode_t mask = umask(0);
+	int r = 0;
+
+	if (dev < 0)
+		return err_num(err, dev, "open /dev in the guest");
+	if (mkdirat(dev, "net", 0755) < 0)
+		return err_sys(err, "make /dev/net in the guest");
+	for (size_t i = 0; r == 0 && i < COUNT(node_table); i++) {
+		char source[32];
+
+		(void)str_print(source, sizeof(source), "/dev/%s", node_table[i].name);
+		r = bind_node(dev, source, node_table[i].name, node_table[i].optional, err);
+	}
+	for (size_t i = 0; r == 0 && i < COUNT(link_table); i++)
+		if (symlinkat(link_table[i].to, dev, link_table[i].name) < 0)
+			r = err_sys(err, "make /dev/%s in the guest", link_table[i].name);
+	if (r == 0)
+		r = bind_console(run, dev, err);
+	(void)umask(mask);
+	return r;
+}
+
+/* An empty read-only tmpfs with one file and one folder: what masked paths show. It is attached because a detached mount cannot be copied
+ * before Linux 6.15. */
+static int make_empty(int root, int *ret, struct err *err)
+{
+	static const char *const options[] = {"mode", "0755", "size", "4k", "nr_inodes", "8", NULL};
+	auto_close int target = path_make_in_root(root, MASKS, 0755);
+
+	if (target < 0)
+		return err_num(err, target, "make /" MASKS " in the guest");
+	auto_close int empty = mount_new("tmpfs", options, SAFE, err);
+
+	if (empty < 0)
+		return empty;
+	auto_close int file = openat(empty, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+
+	if (file < 0 || mkdirat(empty, "folder", 0555) < 0)
+		return err_sys(err, "fill /" MASKS);
+	close(take_fd(&file)); /* a mount with a writer cannot become read-only */
+	int r = mount_attributes(empty, MOUNT_ATTR_RDONLY, 0, false, err);
+	if (r == 0)
+		r = mount_attach(empty, target, MASKS, err);
+	if (r == 0)
+		*ret = take_fd(&empty);
+	return r;
+}
+
+static int mask_one(int root, int empty, const struct mask *mask, struct err *err)
+{
+	auto_close int target = path_open_in_root(root, mask->path, O_PATH | O_NOFOLLOW, 0);
+
+	if (target < 0)
+		return 0;
+	auto_close int copy = mount_copy(empty, mask->folder ? "folder" : "file", false, err);
+
+	if (copy < 0)
+		return copy;
+	return mount_attach(copy, target, mask->path, err);
+}
+
+/* /proc/sys is the host's but for what hangs on the guest's network namespace. */
+static int protect_sysctls(int root, struct err *err)
+{
+	auto_close int sys = mount_copy(root, "proc/sys", false, err);
+	auto_close int net = sys < 0 ? -1 : mount_copy(root, "proc/sys/net", false, err);
+
+	if (sys < 0 || net < 0)
+		return -EIO;
+	int r = mount_attributes(sys, MOUNT_ATTR_RDONLY, 0, false, err);
+	if (r < 0)
+		return r;
+	auto_close int sys_at = path_open_in_root(root, "proc/sys", O_PATH | O_NOFOLLOW, 0);
+
+	if (sys_at < 0)
+		return err_num(err, sys_at, "open /proc/sys in the guest");
+	r = mount_attach(sys, sys_at, "proc/sys", err);
+	if (r < 0)
+		return r;
+	auto_close int net_at = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
+
+	if (net_at < 0)
+		return err_num(err, net_at, "open /proc/sys/net in the guest");
+	return mount_attach(net, net_at, "proc/sys/net", err);
+}
+
+int step_masks(struct run *run, struct err *err)
+{
+	auto_close int empty = -1;
+
+	if (run->spec->security.nesting)
+		return 0; /* a masked proc lets no container inside mount its own (fs/namespace.c, mount_too_revealing) */
+	int r = make_empty(run->root, &empty, err);
+
+	for (size_t i = 0; r == 0 && i < COUNT(mask_table); i++)
+		r = mask_one(run->root, empty, &mask_table[i], err);
+	return r == 0 ? protect_sysctls(run->root, err) : r;
+}

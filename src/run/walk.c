@@ -1,0 +1,339 @@
+/* The two walkers of the step table, kept in step by notes on one SOCK_SEQPACKET pair. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/log.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "steps.h"
+#include "walk.h"
+
+/* One note: the sender has done every own row up to and with `row`. */
+struct note {
+	uint32_t row;
+	int32_t result;
+	char init_kind[12];
+	uint8_t fd_slot[RUN_FD_COUNT]; /* enum run_fd of each descriptor that comes along */
+	uint32_t fd_count;
+	struct err err;
+};
+
+static void trace(const struct run *run, const struct step *step, const char *what, uint64_t since_ns)
+{
+	if (!getenv("ISLE_TRACE"))
+		return;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+
+	dprintf(STDERR_FILENO, "isle: %s %-24s %s", run->inside ? "guest" : "host ", step->name, what);
+	if (since_ns)
+		dprintf(STDERR_FILENO, " %llu us", (unsigned long long)(ns - since_ns) / 1000);
+	dprintf(STDERR_FILENO, "\n");
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
+static void hold(const struct step *step)
+{
+	const char *held = getenv("ISLE_HOLD");
+	sigset_t set;
+
+	if (!held || strcmp(held, step->name) != 0)
+		return;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCONT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	/* Inside, getpid() is the guest's 1; the host side names the pid that the administrator needs. */
+	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT its process to go on\n", step->name);
+	(void)sigwaitinfo(&set, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static bool fault_asked(const struct step *step, const char *how)
+{
+	const char *fault = getenv("ISLE_FAULT");
+	size_t len = strlen(step->name);
+
+	return fault && strncmp(fault, step->name, len) == 0 && fault[len] == ':' && strcmp(fault + len + 1, how) == 0;
+}
+
+static int do_step(struct run *run, const struct step *step, struct err *err)
+{
+	uint64_t since = clock_ns();
+	int r = 0;
+
+	hold(step);
+	if (fault_asked(step, "kill"))
+		_exit(137); /* a namespace's init cannot kill itself by signal */
+	if (fault_asked(step, "fail"))
+		r = err_set(err, ERR_FAILED, "do this step: a test asked for its failure");
+	if (r == 0)
+		r = step->apply(run, err);
+	if (r == 0 && fault_asked(step, "fail-after"))
+		r = err_set(err, ERR_FAILED, "go on after this step: a test asked for the failure");
+	if (fault_asked(step, "kill-after"))
+		_exit(137);
+	if (r < 0)
+		(void)err_step(err, step->name);
+	trace(run, step, r < 0 ? "failed" : "done", since);
+	return r;
+}
+
+/* Which way each descriptor travels: only readiness is told from the inside. */
+static bool is_ours_to_send(const struct run *run, size_t slot)
+{
+	return run->fd[slot] >= 0 && (slot == RUN_FD_NOTIFY) == run->inside;
+}
+
+static int send_note(struct run *run, size_t row, int result, const struct err *err)
+{
+	struct note note = {.row = (uint32_t)row, .result = result};
+	int fds[RUN_FD_COUNT];
+	char space[CMSG_SPACE(sizeof(fds))];
+	struct iovec data = {&note, sizeof(note)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+
+	if (err)
+		note.err = *err;
+	(void)str_copy(note.init_kind, sizeof(note.init_kind), run->init_kind);
+	for (size_t i = 0; result == 0 && i < RUN_FD_COUNT; i++) {
+		if (!is_ours_to_send(run, i))
+			continue;
+		note.fd_slot[note.fd_count] = (uint8_t)i;
+		fds[note.fd_count++] = run->fd[i];
+	}
+	if (note.fd_count) {
+		size_t size = note.fd_count * sizeof(int);
+
+		memset(space, 0, sizeof(space));
+		message.msg_control = space;
+		message.msg_controllen = CMSG_SPACE(size);
+		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(head), fds, size);
+	}
+	ssize_t sent = sendmsg(run->other, &message, MSG_NOSIGNAL);
+
+	/* What was handed over is the other side's now. */
+	for (size_t i = 0; note.fd_count && i < RUN_FD_COUNT; i++)
+		if (is_ours_to_send(run, i))
+			close(take_fd(&run->fd[i]));
+	return sent == (ssize_t)sizeof(note) ? 0 : -EPIPE;
+}
+
+/* 0, -EPIPE at EOF, or the other side's failure with its error record. */
+static int receive_note(struct run *run, size_t *ret_row, struct err *err)
+{
+	struct note note;
+	int fds[RUN_FD_COUNT];
+	char space[CMSG_SPACE(sizeof(fds))];
+	struct iovec data = {&note, sizeof(note)};
+	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
+	ssize_t got;
+
+	do {
+		got = recvmsg(run->other, &message, MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return -EPIPE;
+	if (got != (ssize_t)sizeof(note) || note.fd_count > RUN_FD_COUNT)
+		return err_num(err, EPROTO, "read a note from the other side of the start");
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	size_t count = head && head->cmsg_type == SCM_RIGHTS ? (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+	if (count)
+		memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+	for (size_t i = 0; i < count; i++) {
+		size_t slot = i < note.fd_count ? note.fd_slot[i] : RUN_FD_COUNT;
+
+		if (slot >= RUN_FD_COUNT || run->fd[slot] >= 0)
+			close(fds[i]);
+		else
+			run->fd[slot] = fds[i];
+	}
+	if (note.result < 0) {
+		if (err)
+			*err = note.err;
+		return note.result;
+	}
+	note.init_kind[sizeof(note.init_kind) - 1] = '\0';
+	if (note.init_kind[0])
+		memcpy(run->init_kind, note.init_kind, sizeof(run->init_kind));
+	*ret_row = note.row;
+	return 0;
+}
+
+/* The next wanted row at or after `row`; step_count when there is none. */
+static size_t next_wanted(const struct run *run, size_t row)
+{
+	while (row < step_count && !step_wanted(&step_table[row], run))
+		row++;
+	return row;
+}
+
+/* Tells the other side that rows up to `row` are done, when the next one is its. */
+static int hand_over(struct run *run, size_t row, enum side side)
+{
+	size_t next = next_wanted(run, row + 1);
+
+	if (run->other < 0 || (next < step_count && step_table[next].side == side))
+		return 0;
+	return send_note(run, row, 0, NULL);
+}
+
+static bool is_last(const struct run *run, size_t row)
+{
+	return next_wanted(run, row + 1) == step_count;
+}
+
+/* Waits for the note that ends the other side's rows from `row` on; returns the first row after them. */
+static int await_other(struct run *run, size_t row, enum side other, size_t *ret_next, struct err *err)
+{
+	size_t last = row, next = row, said = 0;
+
+	while (next < step_count && step_table[next].side == other) {
+		last = next;
+		next = next_wanted(run, next + 1);
+	}
+	int r = receive_note(run, &said, err);
+	if (r == -EPIPE) {
+		/* Close-on-exec: after the last row the silence means that init runs. */
+		if (other == GUEST && run->mode == RUN_START && is_last(run, last)) {
+			*ret_next = next;
+			return 0;
+		}
+		(void)err_set(err, ERR_FAILED, "go on with the start: its %s side ended without a word",
+			      other == GUEST ? "guest" : "host");
+		return err_step(err, step_table[row].name);
+	}
+	if (r < 0)
+		return r;
+	if (said != last)
+		return err_num(err, EPROTO, "keep the two sides of the start in step (row %zu, expected %zu)", said, last);
+	*ret_next = next;
+	return 0;
+}
+
+static void kill_first_process(struct run *run)
+{
+	siginfo_t info;
+
+	if (run->init_pidfd < 0)
+		return;
+	(void)proc_signal(run->init_pidfd, SIGKILL); /* it may be dead already */
+	(void)waitid(P_PIDFD, (id_t)run->init_pidfd, &info, WEXITED);
+	close(take_fd(&run->init_pidfd));
+}
+
+/* The HOST row behind the GUEST rows at `row`, when it may be done while they run; step_count otherwise. */
+static size_t row_ahead(const struct run *run, size_t row)
+{
+	while (row < step_count && step_table[row].side == GUEST)
+		row = next_wanted(run, row + 1);
+	return row < step_count && step_table[row].ahead ? row : step_count;
+}
+
+int walk_host(struct run *run, struct err *err)
+{
+	size_t row = next_wanted(run, 0), done_ahead = step_count;
+	int r = 0;
+
+	while (r == 0 && row < step_count) {
+		const struct step *step = &step_table[row];
+
+		if (step->side == GUEST) {
+			done_ahead = row_ahead(run, row);
+			if (done_ahead < step_count)
+				r = do_step(run, &step_table[done_ahead], err);
+			if (r == 0)
+				r = await_other(run, row, GUEST, &row, err);
+			continue;
+		}
+		if (row != done_ahead)
+			r = do_step(run, step, err);
+		if (run->inside)
+			walk_guest(run, next_wanted(run, row + 1)); /* the clone came back in the child */
+		if (r == 0 && hand_over(run, row, HOST) < 0) {
+			/* The child is gone; its own words, if it left any, say more than a broken socket. */
+			size_t said;
+
+			r = receive_note(run, &said, err);
+			if (r == 0 || r == -EPIPE)
+				r = err_set(err, ERR_FAILED, "go on with the start: the guest's first process ended");
+			(void)err_step(err, step->name);
+		}
+		row = next_wanted(run, row + 1);
+	}
+	if (r < 0)
+		walk_over(run);
+	return r;
+}
+
+void walk_over(struct run *run)
+{
+	kill_first_process(run);
+	walk_back(run);
+}
+
+_Noreturn void walk_guest(struct run *run, size_t row)
+{
+	struct err err = {0};
+	int r = 0;
+
+	while (r == 0 && row < step_count) {
+		const struct step *step = &step_table[row];
+
+		if (step->side == HOST) {
+			/* The host tells its own failures to whoever called it; here they only end the walk. */
+			if (await_other(run, row, HOST, &row, NULL) < 0)
+				_exit(1);
+			continue;
+		}
+		r = do_step(run, step, &err);
+		if (r == 0 && hand_over(run, row, GUEST) < 0)
+			_exit(1);
+		row = next_wanted(run, row + 1);
+	}
+	if (r < 0)
+		(void)send_note(run, row, r, &err); /* the host sees our end in any case */
+	_exit(r < 0 ? 1 : 0);
+}
+
+void walk_back(struct run *run)
+{
+	for (size_t row = step_count; row-- > 0;) {
+		const struct step *step = &step_table[row];
+
+		if (step->side != HOST || !step->undo)
+			continue;
+		if (fault_asked(step, "kill-undo"))
+			_exit(137);
+		uint64_t since = clock_ns();
+
+		step->undo(run);
+		trace(run, step, "undone", since);
+	}
+}

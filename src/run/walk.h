@@ -1,0 +1,20 @@
+/* The two walkers of the step table: one on each side, kept in step by notes on one socket pair. */
+#pragma once
+
+#include "run.h"
+
+/* Walks the HOST rows. Returns when the last row is done (init runs, or the guest side said so). On failure what was
+ * done is undone and the first process is dead. */
+int walk_host(struct run *run, struct err *err);
+
+/* Walks the GUEST rows from `row` on in the cloned child; never returns. */
+_Noreturn void walk_guest(struct run *run, size_t row);
+
+/* After a walk that does not end in a running guest: the first process is killed and reaped, the HOST rows are undone. */
+void walk_over(struct run *run);
+
+/* Undoes all HOST rows backwards, for a guest that ended or whose start was killed. Rows accept what is not there. */
+void walk_back(struct run *run);
+
+/* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it; ISLE_FAULT=STEP:HOW with HOW
+ * fail, fail-after, kill or kill-after is for tests. */

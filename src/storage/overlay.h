@@ -1,0 +1,10 @@
+/* The two ways to mount an overlay over id-mapped layers; the storage takes the first that the kernel knows. */
+#pragma once
+
+#include "storage.h"
+
+/* Layers given by descriptor (FSCONFIG_SET_FD, Linux 6.13 and detached layers 6.15): -EINVAL or the like where it is not known. */
+int overlay_mount_by_fd(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err);
+
+/* Layers given by path, from a child with a mount namespace of its own (Linux 5.19). */
+int overlay_mount_by_path(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err);
