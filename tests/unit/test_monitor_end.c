@@ -172,7 +172,11 @@ static void check_after(const char *how)
 	free(text);
 	text = fake_guest_file(&guest, "signals");
 	assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
-	assert_non_null(strstr(text, "SigIgn:\t0000000000000000"));
+	/* Signals 32 and 33 are the C library's: make(1) may hand them down ignored and no program can set them. */
+	const char *ignored = strstr(text, "SigIgn:\t");
+
+	assert_non_null(ignored);
+	assert_int_equal(strtoull(ignored + 8, NULL, 16) & ~0x180000000ull, 0);
 	free(text);
 	text = fake_guest_file(&guest, "guest/log/isle");
 	snprintf(expected, sizeof(expected), " monitor: init ended: %s\n", how);
