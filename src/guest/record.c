@@ -196,7 +196,14 @@ int record_monitor_pidfd(const struct record *record)
 {
 	if (record->monitor_pid <= 0)
 		return -ESRCH;
-	return proc_pidfd(record->monitor_pid, record->monitor_start);
+	int fd = proc_pidfd(record->monitor_pid, record->monitor_start);
+
+	/* Killed, it is there until the host's init has reaped it. */
+	if (fd >= 0 && proc_wait_gone(fd, 0) == 0) {
+		close(fd);
+		return -ESRCH;
+	}
+	return fd;
 }
 
 enum state guest_state(const struct store *store, const char *name, struct record *ret_record)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +113,8 @@ static int new_console(struct run *run, int init_pidfd, struct err *err)
 
 		if (ns_enter(init_pidfd, CLONE_NEWNS, &inner) < 0)
 			_exit(1);
+		/* The old one's file is gone from devpts with its master, and nothing can be mounted on what is gone. */
+		(void)umount2("/dev/console", MNT_DETACH | UMOUNT_NOFOLLOW);
 		target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		_exit(target < 0 || mount_attach(tree, target, "/dev/console", &inner) < 0);
 	}
