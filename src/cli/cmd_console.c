@@ -104,10 +104,10 @@ static int run_console(struct call *call, struct err *err)
 }
 
 static const struct option_row console_options[] = {
-	{.name = "escape", .letter = 'e', .arg = "KEY", .lxc = "-e --escape",
-	 .doc = "The escape key: a letter for Ctrl and that letter ('a' or '^a', the default), or 'none'."},
-	{.name = "new", .doc = "Do not show recent output first."},
-	{.name = "tty", .letter = 't', .arg = "N", .lxc = "-t --tty", .doc = "Taken for LXC's sake: 0 or 1, the console is the only terminal."},
+	{"escape", 'e', "KEY", "The escape key: a letter for Ctrl and that letter ('a' or '^a', the default), or 'none'.",
+         "-e --escape"},
+	{"new", 0, NULL, "Do not show recent output first."},
+	{"tty", 't', "N", "Taken for LXC's sake: 0 or 1, the console is the only terminal.", "-t --tty"},
 	{NULL},
 };
 
@@ -116,12 +116,15 @@ const struct verb verb_console = {
 	.group = GROUP_INSIDE,
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Attach the terminal to a guest's console.",
-	.text = "Shows the last 64 KiB of the console's output and then connects the terminal with it, until Ctrl-a q is typed or the guest ends. "
-		"Ctrl-a Ctrl-a sends one Ctrl-a. Through a reboot of the guest the terminal stays connected. Several terminals may be attached to "
-		"one console; each sees all output, and the size of the terminal that was attached or resized last counts.\n\n"
-		"When standard input is no terminal, its bytes go to the console as they are and the console's come to standard output; the command "
-		"ends soon after the end of input, when the console is quiet. To only watch, use 'isle log --console --follow'.\n\n"
-		"A terminal that takes output too slowly holds the guest up for at most a second; then output is left out and it is told how much.",
+	.headline = "attach to the console of guest %",
+	.text = "Shows the last 64 KiB of the console's output and then connects the terminal with it, until Ctrl-a "
+		"q is typed or the guest ends. Ctrl-a Ctrl-a sends one Ctrl-a. Through a reboot of the guest the "
+		"terminal stays connected. Several terminals may be attached to one console; each sees all output, "
+		"and the size of the terminal that was attached or resized last counts.\n\nWhen standard input is no "
+		"terminal, its bytes go to the console as they are and the console's come to standard output; the "
+		"command ends soon after the end of input, when the console is quiet. To only watch, use 'isle log "
+		"--console --follow'.\n\nA terminal that takes output too slowly holds the guest up for at most a "
+		"second; then output is left out and it is told how much.",
 	.examples = "isle console web1\nisle console -e ^b web1\nprintf 'root\\n' | isle console web1\nisle-console -n web1",
 	.options = console_options,
 	.min = 1,

@@ -67,7 +67,7 @@ struct call {
 	int color;                     /* terminal and no NO_COLOR */
 	int verbose;                   /* how often -v was given */
 	struct option_values *options; /* parsed values */
-	void *data;                 /* the verb's own, for call_each */
+	void *data;                    /* the verb's own, for call_each */
 };
 
 /* A usage error that carries the verb's synopsis as its hint. Returns -EINVAL. */

@@ -226,6 +226,14 @@ int store_lock_name(const struct store *store, const char *name, int timeout_ms,
 	return file_lock(store->run_fd, lock, timeout_ms, ret_fd, err);
 }
 
+void store_forget_lock(const struct store *store, const char *name)
+{
+	char lock[STORE_NAME_MAX + 8];
+
+	if (str_print(lock, sizeof(lock), ".lock-%s", name) == 0)
+		(void)unlinkat(store->run_fd, lock, 0); /* an empty file on a tmpfs at worst */
+}
+
 int store_new_id(char out[33], struct err *err)
 {
 	uint8_t byte[16];

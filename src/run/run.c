@@ -66,7 +66,7 @@ void run_free(struct run *run)
 		if (run->fd[i] >= 0)
 			close(run->fd[i]);
 	cgroup_entry_close(&run->groups);
-	seccomp_free(&run->filter);
+	confine_free(&run->confinement);
 	free(run->resolv_conf);
 	free(run);
 }

@@ -10,7 +10,7 @@
 #include "../guest/store.h"
 #include "../kernel/cgroup.h"
 #include "../kernel/host.h"
-#include "../kernel/seccomp.h"
+#include "confine.h"
 
 struct personalise;
 
@@ -40,8 +40,7 @@ struct run {
 	int control_fd;
 	int console_fd;              /* the pty's master */
 	struct cgroup_entry groups;
-	struct seccomp_program filter;
-	uint64_t capabilities;       /* mask that stays */
+	struct confinement confinement;
 	struct network networks[SPEC_NETWORKS_MAX];
 	struct lease leases[SPEC_NETWORKS_MAX];
 	char *resolv_conf;           /* text for the guest's, NULL: leave it */

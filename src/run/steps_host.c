@@ -19,7 +19,6 @@
 #include "../guest/image.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
-#include "../kernel/privs.h"
 #include "../storage/storage.h"
 #include "control.h"
 #include "mount_options.h"
@@ -112,19 +111,7 @@ int step_console(struct run *run, struct err *err)
 
 int step_filter(struct run *run, struct err *err)
 {
-	const struct spec *spec = run->spec;
-	struct seccomp_request request = {
-		.list = spec->security.seccomp,
-		.nesting = spec->security.nesting,
-		.checkpoint_ready = spec->guest.checkpoint_ready && !spec->security.nesting,
-		.privileged = spec->security.privileged,
-		.cache = run->guest->store->cache,
-	};
-	int r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &run->capabilities, err);
-
-	if (r < 0)
-		return r;
-	return seccomp_prepare(&request, &run->filter, err);
+	return confine_prepare(run->spec, run->guest->store->cache, &run->confinement, err);
 }
 
 /* The guest side's end is the child's; both are close-on-exec, which is how the host learns that init runs. */
