@@ -25,6 +25,7 @@ unchanged() {
 
 # An editor of one sed(1) script.
 editor() {
+	# shellcheck disable=SC2016 # the editor expands it
 	printf '#!/bin/sh\nsed -i %q "$1"\n' "$1" >"$BATS_TEST_TMPDIR/editor"
 	chmod +x "$BATS_TEST_TMPDIR/editor"
 	export EDITOR=$BATS_TEST_TMPDIR/editor VISUAL=
@@ -104,6 +105,7 @@ editor() {
 
 @test "config edit: checked before it replaces" {
 	make_guest one
+	# shellcheck disable=SC2016 # $a is sed's
 	editor '$a [limits]\nmemory = 64M'
 	isle config one edit
 	is memory 64M "$(isle config one get limits.memory)"
