@@ -26,8 +26,9 @@ struct store {
 	char tag[5];    /* "" for the default instance, else 4 hex digits of the folder: keeps cgroups and links apart */
 };
 
-/* Opens (and makes, mode 0700) the folders. path NULL: $ISLE_PATH, else the default instance. */
-int store_open(const char *path, struct store **ret, struct err *err);
+/* Opens (and makes, mode 0700) the folders. path NULL: $ISLE_PATH, else the default instance. Another instance's folder that does not
+ * exist is only made with make, else it is ERR_NOT_FOUND: a mistyped path makes no tree. */
+int store_open(const char *path, bool make, struct store **ret, struct err *err);
 void store_free(struct store *store);
 
 bool store_name_valid(const char *name);

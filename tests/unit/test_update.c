@@ -50,7 +50,7 @@ static int set_up(void **state)
 		return 0;
 	assert_int_equal(str_copy(scene->folder, sizeof scene->folder, "/tmp/isle-test-update-XXXXXX"), 0);
 	assert_non_null(mkdtemp(scene->folder));
-	assert_int_equal(store_open(scene->folder, &scene->store, &scene->err), 0);
+	assert_int_equal(store_open(scene->folder, true, &scene->store, &scene->err), 0);
 	assert_int_equal(mkdirat(scene->store->run_fd, "web1", 0700), 0);
 	scene->guest = (struct guest){.store = scene->store, .name = "web1", .dir_fd = -1, .lock_fd = -1};
 
