@@ -10,6 +10,7 @@
 #include "../base/clean.h"
 #include "../guest/record.h"
 #include "../run/console.h"
+#include "../run/repair.h"
 #include "verbs.h"
 
 #define DEFAULT_PREFIX 1 /* Ctrl-a */
@@ -45,9 +46,28 @@ static int parse_options(struct call *call, struct console_session *session, str
 	return prefix ? parse_prefix(prefix, &session->prefix, err) : 0;
 }
 
+/* A monitor that was killed left the guest running: it gets a new one, and the guest a new console. */
+static int need_monitor(const struct store *store, const char *name, const struct record *record, struct err *err)
+{
+	auto_close int monitor = record_monitor_pidfd(record);
+	struct guest *guest = NULL;
+	int r;
+
+	if (monitor >= 0)
+		return 0;
+	r = guest_open(store, name, &guest, err);
+	if (r == 0)
+		r = guest_lock(guest, STORE_LOCK_MS, err);
+	if (r == 0)
+		r = repair_as_needed(guest, err);
+	guest_free(guest);
+	return r;
+}
+
 static int open_run(const struct store *store, const char *name, struct err *err)
 {
-	enum state state = guest_state(store, name, NULL);
+	struct record record;
+	enum state state = guest_state(store, name, &record);
 	int fd;
 
 	if (state == STATE_STOPPED || state == STATE_CHECKPOINTED || state == STATE_BROKEN) {
@@ -59,6 +79,12 @@ static int open_run(const struct store *store, const char *name, struct err *err
 			return r;
 		(void)err_set(err, ERR_STATE, "guest '%s' is %s, not running", name, state_names[state]);
 		return err_hint(err, "isle start %s; what was on the console: isle log %s --console", name, name);
+	}
+	if (state == STATE_RUNNING || state == STATE_FROZEN) {
+		int r = need_monitor(store, name, &record, err);
+
+		if (r < 0)
+			return r;
 	}
 	fd = openat(store->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -95,7 +121,7 @@ static int run_console(struct call *call, struct err *err)
 		say_connected(call, names[0], session.prefix);
 		r = console_attach(run_fd, &session, err);
 		if (r == -ECONNREFUSED || r == -ENOENT)
-			err_hint(err, "its monitor was killed; the next isle command on the guest starts a new one");
+			err_hint(err, "its monitor ended just now; see: isle list %s", names[0]);
 		if (r >= 0 && !call->quiet && isatty(STDIN_FILENO))
 			fprintf(stderr, r == CONSOLE_GUEST_ENDED ? "\nGuest %s has ended.\n" : "\nDetached from %s.\n", names[0]);
 	}

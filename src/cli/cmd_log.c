@@ -61,22 +61,28 @@ static void add_text(struct json_object *object, const char *key, const char *te
 	json_object_object_add(object, key, json_object_new_string_len(clean.data ? clean.data : "", clean.len));
 }
 
-/* isle's own lines are "TIME WHO: TEXT". */
+/* isle's own lines are "TIME WHO: TEXT" or "TIME TEXT". */
 static void put_json_line(struct view *view, const struct source *source, const char *line, size_t len)
 {
 	struct json_object *object = json_object_new_object();
-	const char *space, *colon = NULL;
+	const char *space;
 
 	while (len > 0 && line[len - 1] == '\r')
 		len--;
 	json_object_object_add(object, "source", json_object_new_string(source->label));
-	space = memchr(line, ' ', len);
-	if (space)
-		colon = memmem(space, len - (space - line), ": ", 2);
-	if (colon && strcmp(source->label, "isle") == 0) {
+	space = strcmp(source->label, "isle") == 0 ? memchr(line, ' ', len) : NULL;
+	if (space) {
+		size_t rest = len - (space + 1 - line);
+		const char *word_end = memchr(space + 1, ' ', rest);
+
 		add_text(object, "time", line, space - line);
-		add_text(object, "by", space + 1, colon - space - 1);
-		add_text(object, "text", colon + 2, len - (colon + 2 - line));
+		if (word_end && word_end[-1] == ':') {
+			add_text(object, "by", space + 1, word_end - space - 2);
+			add_text(object, "text", word_end + 1, len - (word_end + 1 - line));
+		} else {
+			json_object_object_add(object, "by", NULL);
+			add_text(object, "text", space + 1, rest);
+		}
 	} else {
 		add_text(object, "text", line, len);
 	}

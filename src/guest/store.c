@@ -164,7 +164,8 @@ int store_check_name(const char *name, struct err *err)
 	auto_free char *shown = str_escape(name);
 
 	(void)err_set(err, ERR_USAGE, "use '%.80s' as a guest's name", shown ? shown : "");
-	return err_hint(err, "a name has 1 to %d letters, digits, '-', '_' or '.', and begins with a letter or digit", STORE_NAME_MAX);
+	return err_hint(err, "a name has 1 to %d letters, digits, '-', '_' or '.', and begins with a letter or digit",
+			STORE_NAME_MAX);
 }
 
 static int compare_names(const void *a, const void *b)

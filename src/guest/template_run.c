@@ -147,8 +147,8 @@ _Noreturn static void run_init(const struct template_run *run, char *const *argv
 	if (pid < 0)
 		fail_child("start the template");
 	if (pid == 0) {
-		if (chdir("/") == 0)
-			execve(run->path, argv, env);
+		/* In the caller's folder: its arguments may name files there. */
+		execve(run->path, argv, env);
 		fail_child(run->path);
 	}
 	for (;;) {

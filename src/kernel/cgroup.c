@@ -19,7 +19,7 @@
 #include "cgroup_layout.h"
 
 #define PERIOD_USEC 100000u
-#define MAKE_TRIES 8
+#define MAKE_TRIES  8
 
 static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
 {
@@ -155,7 +155,8 @@ static int limit_unified(const char *folder, const struct cgroup_limits *limits,
 		r = cgroup_set(folder, "memory.swap.max", value, cgroup_same_bytes, err);
 	}
 	if (r == 0 && limits->cpus != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000), PERIOD_USEC);
+		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000),
+				PERIOD_USEC);
 		r = cgroup_set(folder, "cpu.max", value, same_cpu_max, err);
 	}
 	if (r == 0 && limits->cpu_weight != UINT64_MAX) {
@@ -450,7 +451,8 @@ int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *e
 
 		if (now >= deadline) {
 			(void)file_poke(AT_FDCWD, path, freeze ? "0" : "1"); /* back to what it was */
-			return err_set(err, ERR_TIMEOUT, "%s cgroup %s within %d ms", freeze ? "freeze" : "unfreeze", cgroup, timeout_ms);
+			return err_set(err, ERR_TIMEOUT, "%s cgroup %s within %d ms", freeze ? "freeze" : "unfreeze", cgroup,
+				       timeout_ms);
 		}
 		struct pollfd wait = {.fd = events, .events = POLLPRI};
 

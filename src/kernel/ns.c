@@ -23,14 +23,14 @@
 #define IDS_SPAN 65536u
 
 const struct ns_kind ns_kinds[] = {
-	{CLONE_NEWUSER, "user", "user"}, {CLONE_NEWNS, "mnt", "mount"},        {CLONE_NEWPID, "pid", "pid"},
-	{CLONE_NEWNET, "net", "network"}, {CLONE_NEWUTS, "uts", "uts"},        {CLONE_NEWIPC, "ipc", "ipc"},
+	{CLONE_NEWUSER, "user", "user"},       {CLONE_NEWNS, "mnt", "mount"},   {CLONE_NEWPID, "pid", "pid"},
+	{CLONE_NEWNET, "net", "network"},      {CLONE_NEWUTS, "uts", "uts"},    {CLONE_NEWIPC, "ipc", "ipc"},
 	{CLONE_NEWCGROUP, "cgroup", "cgroup"}, {CLONE_NEWTIME, "time", "time"},
 };
 const size_t ns_kind_count = sizeof(ns_kinds) / sizeof(ns_kinds[0]);
 
-/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)); capabilities are raised again because clone3 needs
- * them for the other namespaces and for CLONE_INTO_CGROUP. */
+/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)); capabilities are raised again because clone3
+ * needs them for the other namespaces and for CLONE_INTO_CGROUP. */
 static int become(uid_t uid, struct err *err)
 {
 	if (setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
@@ -49,8 +49,8 @@ static int offset_of(clockid_t clock, const char *name, struct buf *out)
 	return 0;
 }
 
-/* Children get a time namespace whose clocks begin at nought, so that a guest's uptime is its own (time_namespaces(7)). It is made here and
- * not by clone3 because its offsets can only be set before anybody is in it. */
+/* Children get a time namespace whose clocks begin at nought, so that a guest's uptime is its own (time_namespaces(7)). It is made
+ * here and not by clone3 because its offsets can only be set before anybody is in it. */
 static int make_time_namespace(struct err *err)
 {
 	auto_buf struct buf offsets = {0};

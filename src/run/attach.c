@@ -32,9 +32,9 @@
 #include "environment.h"
 #include "relay.h"
 
-#define ALL_NAMESPACES                                                                                                             \
+#define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define NOT_FOUND 127
+#define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 
 struct attach {
@@ -42,13 +42,13 @@ struct attach {
 	struct guest *guest;
 	struct record record;
 	int init_pidfd;
-	uint64_t flags;          /* namespaces to enter */
+	uint64_t flags; /* namespaces to enter */
 	struct cgroup_entry groups;
 	struct confinement confinement;
 	bool tty;
 	struct winsize size;
 	struct relay relay;
-	int other;               /* socket between the caller and the program-to-be */
+	int other; /* socket between the caller and the program-to-be */
 };
 
 /* The child's word: its terminal comes along, or why it could not go on. */

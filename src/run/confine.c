@@ -28,7 +28,8 @@ int confine_prepare(const struct spec *spec, const char *cache, struct confineme
 		.arch32 = made.arch32,
 		.cache = cache,
 	};
-	int r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &made.capabilities, err);
+	int r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &made.capabilities,
+				err);
 
 	if (r == 0)
 		r = seccomp_prepare(&request, &made.filter, err);

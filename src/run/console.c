@@ -81,7 +81,7 @@ static int lost(struct session *s, struct err *err)
 		return 0;
 	r = err_num(err, EPIPE, "attach to the console");
 	(void)err_hint(err,
-	               "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
+		       "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
 	return r;
 }
 

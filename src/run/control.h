@@ -15,7 +15,7 @@ enum control_kind {
 	CONTROL_INPUT,      /* data: bytes for the console */
 	CONTROL_SIZE,       /* data: struct control_size */
 	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up: DONE at once; then reap init, exit.
-	                     * Counts while the connection is open at init's end: a stop that was killed has released nothing */
+			     * Counts while the connection is open at init's end: a stop that was killed has released nothing */
 	CONTROL_RING,       /* send the ring's content, then CONTROL_END */
 	/* from the monitor */
 	CONTROL_OUTPUT, /* data: bytes of the console */

@@ -24,9 +24,9 @@
 #include "mount_options.h"
 #include "steps.h"
 
-#define GID_TTY 5
+#define GID_TTY   5
 #define REMOVE_MS 5000
-#define WORD_MS 120000 /* no row of a healthy start takes this long */
+#define WORD_MS   120000 /* no row of a healthy start takes this long */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -125,7 +125,8 @@ static int make_pair(struct run *run, int *ret_inside, struct err *err)
 	run->other = pair[0];
 	*ret_inside = pair[1];
 	if (!getenv("ISLE_HOLD"))
-		(void)setsockopt(run->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)); /* without it a hung guest side only hangs us */
+		(void)setsockopt(run->other, SOL_SOCKET, SO_RCVTIMEO, &patience,
+				 sizeof(patience)); /* without it a hung guest side only hangs us */
 	return 0;
 }
 

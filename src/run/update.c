@@ -65,6 +65,6 @@ int update_apply(struct guest *guest, const struct spec *old, unsigned facets, s
 
 	if (r < 0 && keep_changes(&undo, &after))
 		(void)cgroup_limit(record.cgroup, &undo,
-		                   NULL); /* what was set before the one that failed; nothing more can be done */
+				   NULL); /* what was set before the one that failed; nothing more can be done */
 	return r;
 }
