@@ -49,8 +49,9 @@ static enum log_level level_by_name(const char *name, enum log_level fallback)
 		const char *name;
 		enum log_level level;
 	} levels[] = {
-		{"FATAL", LOG_LEVEL_ERROR}, {"ALERT", LOG_LEVEL_ERROR},  {"CRIT", LOG_LEVEL_ERROR}, {"ERROR", LOG_LEVEL_ERROR}, {"WARN", LOG_LEVEL_WARN},
-		{"NOTICE", LOG_LEVEL_INFO}, {"INFO", LOG_LEVEL_INFO},	 {"DEBUG", LOG_LEVEL_DEBUG}, {"TRACE", LOG_LEVEL_DEBUG},
+		{"FATAL", LOG_LEVEL_ERROR}, {"ALERT", LOG_LEVEL_ERROR}, {"CRIT", LOG_LEVEL_ERROR},
+		{"ERROR", LOG_LEVEL_ERROR}, {"WARN", LOG_LEVEL_WARN},   {"NOTICE", LOG_LEVEL_INFO},
+		{"INFO", LOG_LEVEL_INFO},   {"DEBUG", LOG_LEVEL_DEBUG}, {"TRACE", LOG_LEVEL_DEBUG},
 	};
 
 	for (size_t i = 0; name && i < sizeof(levels) / sizeof(levels[0]); i++) {
@@ -62,7 +63,10 @@ static enum log_level level_by_name(const char *name, enum log_level fallback)
 
 static int open_log(const struct call *call, struct err *err)
 {
-	enum log_level level = call->verbose > 1 ? LOG_LEVEL_DEBUG : call->verbose ? LOG_LEVEL_INFO : call->quiet ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN;
+	enum log_level level = call->verbose > 1 ? LOG_LEVEL_DEBUG
+			       : call->verbose   ? LOG_LEVEL_INFO
+			       : call->quiet     ? LOG_LEVEL_ERROR
+						 : LOG_LEVEL_WARN;
 	const char *file = call->lxc ? call_value(call, "logfile") : NULL;
 	int fd = STDERR_FILENO;
 

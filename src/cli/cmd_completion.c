@@ -2,8 +2,11 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../base/str.h"
 #include "../guest/image.h"
@@ -13,17 +16,17 @@
 #include "options.h"
 
 /* What the shell completes itself; config/completion knows these words. */
-#define ASK_FILES "@files"
+#define ASK_FILES    "@files"
 #define ASK_COMMANDS "@commands"
 
 struct completion {
-	struct call *call;      /* isle _complete itself: its store is the one of the line being completed */
+	struct call *call; /* isle _complete itself: its store is the one of the line being completed */
 	const struct verb *verb;
 	bool lxc;
-	const char *prefix;     /* before the candidate: "--columns=" */
-	const char *word;       /* what is being typed, without the prefix */
-	char *const *words;     /* after the verb */
-	int count;              /* of words before the one being typed */
+	const char *prefix; /* before the candidate: "--columns=" */
+	const char *word;   /* what is being typed, without the prefix */
+	char *const *words; /* after the verb */
+	int count;          /* of words before the one being typed */
 };
 
 static void offer(const struct completion *c, const char *candidate)
@@ -41,13 +44,21 @@ static bool already_given(const struct completion *c, const char *name)
 	return false;
 }
 
+/* The line's store; opening makes folders, which a line that is only being typed must not. */
+static int open_store(const struct completion *c, const struct store **ret)
+{
+	const char *path = c->call->path ? c->call->path : getenv("ISLE_PATH");
+
+	return access(path ? path : "/var/lib/isle", R_OK | X_OK) < 0 ? -ENOENT : call_store(c->call, ret, NULL);
+}
+
 /* Without the right to look, or without a single guest, nothing is offered and nothing is said. */
 static void offer_guests(const struct completion *c, enum complete kind)
 {
 	const struct store *store;
 	char **names = NULL;
 
-	if (call_store(c->call, &store, NULL) < 0 || store_names(store, &names, NULL) < 0)
+	if (open_store(c, &store) < 0 || store_names(store, &names, NULL) < 0)
 		return;
 	for (char **name = names; *name; name++) {
 		enum state state = STATE_STOPPED;
@@ -69,7 +80,7 @@ static void offer_images(const struct completion *c)
 	const struct store *store;
 	char **keys = NULL;
 
-	if (call_store(c->call, &store, NULL) < 0 || image_list(store, &keys, NULL) < 0)
+	if (open_store(c, &store) < 0 || image_list(store, &keys, NULL) < 0)
 		return;
 	for (char **key = keys; *key; key++)
 		offer(c, *key);
@@ -96,9 +107,11 @@ static void offer_templates(const struct completion *c)
 static void offer_keys(const struct completion *c)
 {
 	for (size_t i = 0; i < key_count; i++) {
-		static const char *const member[] = {[SECTION_NETWORK] = "eth0.", [SECTION_MOUNT] = "NAME.", [SECTION_COUNT] = NULL};
+		static const char *const member[] = {
+			[SECTION_NETWORK] = "eth0.", [SECTION_MOUNT] = "NAME.", [SECTION_COUNT] = NULL};
 		const struct section_info *section = &section_table[key_table[i].section];
-		auto_free char *key = str_format("%s.%s%s", section->name, section->many ? member[key_table[i].section] : "", key_table[i].name);
+		auto_free char *key =
+			str_format("%s.%s%s", section->name, section->many ? member[key_table[i].section] : "", key_table[i].name);
 
 		if (key && !key_table[i].internal)
 			offer(c, key);
@@ -157,9 +170,9 @@ static void offer_argument(const struct completion *c, const char *text, size_t 
 		const char *name;
 		enum complete kind;
 	} kinds[] = {
-		{"GUEST", COMPLETE_GUEST},       {"RUNNING", COMPLETE_RUNNING}, {"STOPPED", COMPLETE_STOPPED}, {"FILE", COMPLETE_FILE},
-		{"TEMPLATE", COMPLETE_TEMPLATE}, {"KEY", COMPLETE_KEY},         {"IMAGE", COMPLETE_IMAGE},     {"VERB", COMPLETE_VERB},
-		{"NOTHING", COMPLETE_NOTHING},
+		{"GUEST", COMPLETE_GUEST}, {"RUNNING", COMPLETE_RUNNING},   {"STOPPED", COMPLETE_STOPPED},
+		{"FILE", COMPLETE_FILE},   {"TEMPLATE", COMPLETE_TEMPLATE}, {"KEY", COMPLETE_KEY},
+		{"IMAGE", COMPLETE_IMAGE}, {"VERB", COMPLETE_VERB},         {"NOTHING", COMPLETE_NOTHING},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -15,7 +15,10 @@
 #include "verbs.h"
 
 static const char *const level_names[] = {
-	[HOST_GOOD] = "good", [HOST_INFO] = "info", [HOST_WARN] = "warn", [HOST_BAD] = "bad",
+	[HOST_GOOD] = "good",
+	[HOST_INFO] = "info",
+	[HOST_WARN] = "warn",
+	[HOST_BAD] = "bad",
 };
 
 struct doctor_report {
@@ -47,13 +50,14 @@ static int find_leftovers(struct doctor_report *report, const char *what, const 
 	while ((entry = readdir(folder))) {
 		struct host_finding finding = {.topic = "instance", .name = what, .level = HOST_WARN};
 
-		if (entry->d_name[0] != '.' || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, own) ||
-		    str_starts(entry->d_name, ".lock"))
+		if (entry->d_name[0] != '.' || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		    !strcmp(entry->d_name, own) || str_starts(entry->d_name, ".lock"))
 			continue;
 		auto_free char *shown = str_escape(entry->d_name);
 
 		snprintf(finding.found, sizeof(finding.found), "%s", shown ? shown : "?");
-		snprintf(finding.means, sizeof(finding.means), "left by a command that was killed, or being made by one that runs; it takes space in %s", dir);
+		snprintf(finding.means, sizeof(finding.means),
+		         "left by a command that was killed, or being made by one that runs; it takes space in %s", dir);
 		snprintf(finding.fix, sizeof(finding.fix), "the next create or destroy removes it");
 		if (add_finding(report, &finding) < 0)
 			return -ENOMEM;
@@ -79,7 +83,8 @@ static int find_broken(struct doctor_report *report, const struct store *store)
 		}
 		if (rc == 0 && guest_open(store, names[i], &guest, &why) < 0 && why.code != ERR_NOT_FOUND) {
 			snprintf(finding.found, sizeof(finding.found), "%s has a bad config", names[i]);
-			snprintf(finding.means, sizeof(finding.means), "%.80s%s%.100s", why.where, *why.where ? ": " : "", why.what);
+			snprintf(finding.means, sizeof(finding.means), "%.80s%s%.100s", why.where, *why.where ? ": " : "",
+			         why.what);
 			snprintf(finding.fix, sizeof(finding.fix), "correct the line in %.60s/%s/config", store->guests, names[i]);
 			rc = add_finding(report, &finding);
 		}
@@ -117,12 +122,18 @@ static int examine(struct doctor_report *report, struct err *err)
 static void print_finding(const struct doctor_report *report, const struct host_finding *finding)
 {
 	static const char *const colors[] = {
-		[HOST_GOOD] = "\033[32m", [HOST_INFO] = "\033[36m", [HOST_WARN] = "\033[33m", [HOST_BAD] = "\033[31m",
+		[HOST_GOOD] = "\033[32m",
+		[HOST_INFO] = "\033[36m",
+		[HOST_WARN] = "\033[33m",
+		[HOST_BAD] = "\033[31m",
 	};
 	bool color = report->call->color;
 
 	printf("  %s%s%s  %-34s %s\n", color ? colors[finding->level] : "", level_names[finding->level],
-	       color ? "\033[0m" : finding->level == HOST_BAD ? " " : "", finding->name, finding->found);
+	       color                        ? "\033[0m"
+	       : finding->level == HOST_BAD ? " "
+	                                    : "",
+	       finding->name, finding->found);
 	if (*finding->means)
 		printf("        means: %s\n", finding->means);
 	if (*finding->fix)
@@ -146,9 +157,12 @@ static void print_text(const struct doctor_report *report, const size_t *levels)
 	}
 	if (report->call->quiet && !levels[HOST_BAD] && !levels[HOST_WARN])
 		return;
-	printf("%s%s: %zu good, %zu info, %zu warnings, %zu bad\n", *topic ? "\n" : "",
-	       levels[HOST_BAD] ? "Guests cannot run here" : "Guests can run here", levels[HOST_GOOD], levels[HOST_INFO], levels[HOST_WARN],
-	       levels[HOST_BAD]);
+	const char *verdict = levels[HOST_BAD] ? "Guests cannot run here"
+	                      : geteuid() == 0 ? "Guests can run here"
+	                                       : "Nothing seen so far keeps guests from running; root sees more";
+
+	printf("%s%s: %zu good, %zu info, %zu warnings, %zu bad\n", *topic ? "\n" : "", verdict, levels[HOST_GOOD],
+	       levels[HOST_INFO], levels[HOST_WARN], levels[HOST_BAD]);
 }
 
 static void add_text(struct json_object *o, const char *key, const char *text)
@@ -211,13 +225,18 @@ const struct verb verb_doctor = {
 	.synopsis = "[OPTIONS]",
 	.summary = "Show what this host offers, what is missing and what to do about it.",
 	.headline = "examine the host",
-	.text = "Kernel, namespaces, security modules, cgroups, network, storage, programs and kernel limits are tried, in child processes and "
-		"namespaces of their own, and judged: good; info, something is not possible without it; warn, something that most guests want is "
-		"missing or a limit is low; bad, guests cannot run. Each finding that is not good says what it costs and what to do: a package "
-		"to install or a setting to change. What killed commands have left and guests with a broken state or config are listed too. With "
+	.text = "Kernel, namespaces, security modules, cgroups, network, storage, programs and kernel limits are tried, in child "
+		"processes and "
+		"namespaces of their own, and judged: good; info, something is not possible without it; warn, something that most "
+		"guests want is "
+		"missing or a limit is low; bad, guests cannot run. Each finding that is not good says what it costs and what to "
+		"do: a package "
+		"to install or a setting to change. What killed commands have left and guests with a broken state or config are "
+		"listed too. With "
 		"--quiet only warn and bad are shown. Nothing on the host is changed.\n\n"
 		"The exit status is 0 when guests can run and 1 when something is bad. Without root only a part can be tried.\n\n"
-		"With --json the result is an object with can_run, kernel, machine, cgroup_layout, systemd, apparmor and findings, an array of objects "
+		"With --json the result is an object with can_run, kernel, machine, cgroup_layout, systemd, apparmor and findings, "
+		"an array of objects "
 		"with topic, name, level, found, means and fix.",
 	.examples = "isle doctor\nisle doctor --quiet\nisle doctor --json | jq -r '.findings[] | select(.level == \"bad\")'",
 	.run = run_doctor,

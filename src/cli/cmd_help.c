@@ -47,7 +47,8 @@ const struct verb verb_help = {
 	.group = GROUP_HOST,
 	.synopsis = "[COMMAND]",
 	.summary = "Explain isle or one of its commands.",
-	.text = "Without a command, all commands are listed. 'isle COMMAND --help' does the same as 'isle help COMMAND', and each command has a "
+	.text = "Without a command, all commands are listed. 'isle COMMAND --help' does the same as 'isle help COMMAND', and each "
+		"command has a "
 		"manual page, isle-COMMAND(1).",
 	.examples = "isle help\nisle help create\nman isle-create",
 	.headline = "show help",

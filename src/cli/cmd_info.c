@@ -9,6 +9,7 @@
 
 #include "../base/str.h"
 #include "../kernel/netlink.h"
+#include "../run/repair.h"
 #include "facts.h"
 #include "verbs.h"
 
@@ -19,8 +20,8 @@ struct info {
 	struct facts facts;
 	struct netlink_stats stats[LINKS_MAX]; /* as the guest sees them */
 	bool has_stats[LINKS_MAX];
-	bool raw;  /* values alone, numbers not made readable */
-	bool lxc;  /* LXC's words for states */
+	bool raw; /* values alone, numbers not made readable */
+	bool lxc; /* LXC's words for states */
 };
 
 /* The host's end receives what the guest sends. */
@@ -38,8 +39,12 @@ static void load_link_stats(struct info *info)
 			continue;
 		info->has_stats[i] = true;
 		info->stats[i] = (struct netlink_stats){
-			.rx_bytes = host.tx_bytes, .tx_bytes = host.rx_bytes, .rx_packets = host.tx_packets,
-			.tx_packets = host.rx_packets, .rx_dropped = host.tx_dropped, .tx_dropped = host.rx_dropped,
+			.rx_bytes = host.tx_bytes,
+			.tx_bytes = host.rx_bytes,
+			.rx_packets = host.tx_packets,
+			.tx_packets = host.rx_packets,
+			.rx_dropped = host.tx_dropped,
+			.tx_dropped = host.rx_dropped,
 		};
 	}
 	netlink_free(nl);
@@ -166,8 +171,8 @@ static void put_stats(const struct info *info)
 	const struct facts *facts = &info->facts;
 
 	if (facts_knows(facts, facts->stat.cpu_usec)) {
-		auto_free char *seconds = info->raw ? str_format("%llu", (unsigned long long)facts->stat.cpu_usec * 1000) :
-		                                      str_format("%.2f seconds", (double)facts->stat.cpu_usec / 1e6);
+		auto_free char *seconds = info->raw ? str_format("%llu", (unsigned long long)facts->stat.cpu_usec * 1000)
+		                                    : str_format("%.2f seconds", (double)facts->stat.cpu_usec / 1e6);
 
 		put(info, "CPU use:", seconds);
 	}
@@ -214,8 +219,9 @@ static void put_links(const struct info *info)
 {
 	for (size_t i = 0; i < info->facts.record.link_count && i < LINKS_MAX; i++) {
 		const struct record_link *link = &info->facts.record.links[i];
-		auto_free char *text = str_format("%s%s%s, %s%s%s%s%s", link->inside, link->host[0] ? " <-> " : "", link->host, link->mac,
-		                                  link->address[0] ? ", " : "", link->address, link->address6[0] ? ", " : "", link->address6);
+		auto_free char *text =
+			str_format("%s%s%s, %s%s%s%s%s", link->inside, link->host[0] ? " <-> " : "", link->host, link->mac,
+		                   link->address[0] ? ", " : "", link->address, link->address6[0] ? ", " : "", link->address6);
 
 		put(info, "Interface:", text);
 	}
@@ -276,7 +282,8 @@ static int put_keys(const struct info *info, struct err *err)
 static int print_text(struct info *info, const struct store *store, struct err *err)
 {
 	const struct call *call = info->call;
-	bool state = call_has(call, "state"), pid = call_has(call, "pid"), ips = call_has(call, "ips"), stats = call_has(call, "stats");
+	bool state = call_has(call, "state"), pid = call_has(call, "pid"), ips = call_has(call, "ips"),
+	     stats = call_has(call, "stats");
 
 	info->raw = call_has(call, "no-humanize");
 	info->lxc = call->lxc;
@@ -307,6 +314,8 @@ static int run_info(struct call *call, struct err *err)
 		return rc;
 	rc = call_store(call, &store, err);
 	if (rc == 0)
+		repair_unwatched(store, names[0]);
+	if (rc == 0)
 		rc = facts_load(store, names[0], FACTS_STATS | FACTS_CONFIG, &info.facts);
 	if (rc == -ENOENT) {
 		/* Again, for the near match that guest_open knows. */
@@ -333,9 +342,17 @@ static const struct option_row info_options[] = {
 	{.name = "pid", .letter = 'p', .doc = "Show the process id of the guest's init on the host.", .lxc = "-p --pid"},
 	{.name = "ips", .letter = 'i', .doc = "Show the addresses.", .lxc = "-i --ips"},
 	{.name = "stats", .letter = 'S', .doc = "Show use of processor, memory and network.", .lxc = "-S --stats"},
-	{.name = "no-humanize", .letter = 'H', .doc = "Values alone, sizes in bytes and processor time in nanoseconds.", .lxc = "-H --no-humanize"},
-	{.name = "config", .letter = 'c', .arg = "KEY", .doc = "Show a config key, see isle.conf(5); may be given several times.",
-	 .lxc = "-c --config", .repeats = true, .complete = COMPLETE_KEY},
+	{.name = "no-humanize",
+         .letter = 'H',
+         .doc = "Values alone, sizes in bytes and processor time in nanoseconds.",
+         .lxc = "-H --no-humanize"},
+	{.name = "config",
+         .letter = 'c',
+         .arg = "KEY",
+         .doc = "Show a config key, see isle.conf(5); may be given several times.",
+         .lxc = "-c --config",
+         .repeats = true,
+         .complete = COMPLETE_KEY},
 	{NULL},
 };
 
@@ -345,12 +362,16 @@ const struct verb verb_info = {
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Show all that is known of a guest.",
 	.headline = "show guest %",
-	.text = "State, processes, addresses and interfaces, use of memory and processor, limits, storage and the config file of one guest. "
+	.text = "State, processes, addresses and interfaces, use of memory and processor, limits, storage and the config file of "
+		"one guest. "
 		"Options choose parts of it. Network counters are the guest's: TX is what it has sent.\n\n"
-		"With --json the result is an object: the keys of 'isle list --json', and links (objects with name, host_name, mac, address, "
-		"address6 and counters), hostname, template, description, init_kind, starts, cgroup, console, config_file and config (by section).\n\n"
+		"With --json the result is an object: the keys of 'isle list --json', and links (objects with name, host_name, "
+		"mac, address, "
+		"address6 and counters), hostname, template, description, init_kind, starts, cgroup, console, config_file and "
+		"config (by section).\n\n"
 		"Called as isle-info it writes states in upper case, as lxc-info(1) does.",
-	.examples = "isle info web1\nisle info web1 --json | jq .addresses\nisle info -s -H web1\nisle info -c limits.memory web1\nisle-info -n web1 -s -H",
+	.examples = "isle info web1\nisle info web1 --json | jq .addresses\nisle info -s -H web1\nisle info -c limits.memory "
+		    "web1\nisle-info -n web1 -s -H",
 	.options = info_options,
 	.min = 1,
 	.max = 1,

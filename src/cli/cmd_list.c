@@ -34,9 +34,9 @@ struct list {
 	struct shown shown[COLUMNS_MAX];
 	size_t shown_count;
 	unsigned want;
-	size_t sort;           /* index in shown; shown_count: by name */
+	size_t sort; /* index in shown; shown_count: by name */
 	bool reverse;
-	unsigned states;       /* bits by enum state; 0: any */
+	unsigned states; /* bits by enum state; 0: any */
 	bool has_regex;
 	regex_t regex;
 	struct row *rows;
@@ -127,8 +127,8 @@ static int choose_columns(struct list *list, struct err *err)
 	const char *names = call_value(call, "columns");
 
 	if (!names && (call_has(call, "long") || call_has(call, "fancy")))
-		names = call->lxc ? "name,state,autostart,ipv4,ipv6,unprivileged" :
-		                    "name,state,pid,address,memory,processes,cpu,storage,started,image";
+		names = call->lxc ? "name,state,autostart,ipv4,ipv6,unprivileged"
+		                  : "name,state,pid,address,memory,processes,cpu,storage,started,image";
 	if (!names)
 		names = names_only(list) ? "name" : "name,state,pid,address";
 	int rc = add_columns(list, names, err);
@@ -284,7 +284,9 @@ static int text_width(const char *text)
 static const char *state_color(const struct list *list, const struct row *row, const struct shown *shown)
 {
 	static const char *const colors[STATE_COUNT] = {
-		[STATE_RUNNING] = "\033[32m", [STATE_FROZEN] = "\033[36m", [STATE_BROKEN] = "\033[31m",
+		[STATE_RUNNING] = "\033[32m",
+		[STATE_FROZEN] = "\033[36m",
+		[STATE_BROKEN] = "\033[31m",
 	};
 
 	if (!list->call->color || !shown->column || strcmp(shown->column->name, "state"))
@@ -341,7 +343,8 @@ static void print_names(const struct list *list)
 
 		widest = len > widest ? len : widest;
 	}
-	if (list->call->lxc && !call_has(list->call, "names") && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > widest)
+	if (list->call->lxc && !call_has(list->call, "names") && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+	    size.ws_col > widest)
 		columns = size.ws_col / (widest + 1);
 	for (size_t r = 0; r < list->count; r++) {
 		bool last = (r + 1) % columns == 0 || r + 1 == list->count;
@@ -418,10 +421,16 @@ static int run_list(struct call *call, struct err *err)
 
 static const struct option_row list_options[] = {
 	{.name = "names", .letter = '1', .doc = "Names only, one a line.", .lxc = "-1"},
-	{.name = "long", .letter = 'l', .doc = "More columns: memory, processes, processor time, storage, start and image.", .lxc = "-f --fancy"},
+	{.name = "long",
+         .letter = 'l',
+         .doc = "More columns: memory, processes, processor time, storage, start and image.",
+         .lxc = "-f --fancy"},
 	{.name = "fancy", .letter = 'f'},
-	{.name = "columns", .letter = 'c', .arg = "COLUMN,...", .doc = "These columns; see below. A config key such as limits.memory is a column too.",
-	 .lxc = "-F --fancy-format"},
+	{.name = "columns",
+         .letter = 'c',
+         .arg = "COLUMN,...",
+         .doc = "These columns; see below. A config key such as limits.memory is a column too.",
+         .lxc = "-F --fancy-format"},
 	{.name = "sort", .letter = 's', .arg = "COLUMN", .doc = "Sort by this column instead of the name; -COLUMN: in reverse."},
 	{.name = "running", .doc = "Only running guests.", .lxc = "--running"},
 	{.name = "frozen", .doc = "Only frozen guests.", .lxc = "--frozen"},
@@ -429,7 +438,10 @@ static const struct option_row list_options[] = {
 	{.name = "active", .doc = "Only guests that have processes: starting, running, frozen, stopping.", .lxc = "--active"},
 	{.name = "state", .arg = "STATE", .doc = "Only guests in this state; may be given several times.", .repeats = true},
 	{.name = "defined", .lxc = "--defined"},
-	{.name = "filter", .arg = "REGEX", .doc = "Only guests whose name matches the extended regular expression.", .lxc = "--filter"},
+	{.name = "filter",
+         .arg = "REGEX",
+         .doc = "Only guests whose name matches the extended regular expression.",
+         .lxc = "--filter"},
 	{NULL},
 };
 
@@ -440,17 +452,24 @@ const struct verb verb_list = {
 	.synopsis = "[OPTIONS] [NAME|PATTERN]...",
 	.summary = "List the guests with their state.",
 	.headline = "list guests",
-	.text = "Without arguments every guest is listed; a PATTERN is one of the shell's (web*). State and process id come from the kernel, "
-		"addresses from the record of the guest's start: no process is made and no guest is entered, so listing hundreds is cheap. A "
+	.text = "Without arguments every guest is listed; a PATTERN is one of the shell's (web*). State and process id come from "
+		"the kernel, "
+		"addresses from the record of the guest's start: no process is made and no guest is entered, so listing hundreds "
+		"is cheap. A "
 		"name that no guest has is an error (exit status 3); a pattern that matches none is not.\n\n"
-		"Columns are name, state, pid, monitor_pid, address, addresses, ipv4, ipv6, memory, memory_peak, cpu, processes, storage, image, "
+		"Columns are name, state, pid, monitor_pid, address, addresses, ipv4, ipv6, memory, memory_peak, cpu, processes, "
+		"storage, image, "
 		"started, uptime, ids, autostart, unprivileged, hostname, init, description, and every key of isle.conf(5).\n\n"
-		"With --json the result is an array of objects with the keys name, state, pid, monitor_pid, addresses, storage, image, ids, "
-		"started (seconds since 1970), memory and memory_peak (bytes), cpu_usec, processes, autostart, privileged and config_error. What is "
+		"With --json the result is an array of objects with the keys name, state, pid, monitor_pid, addresses, storage, "
+		"image, ids, "
+		"started (seconds since 1970), memory and memory_peak (bytes), cpu_usec, processes, autostart, privileged and "
+		"config_error. What is "
 		"absent is null.\n\n"
-		"Called as isle-ls or isle-list it prints names only unless -f or -F is given, and its argument is a regular expression, as with "
+		"Called as isle-ls or isle-list it prints names only unless -f or -F is given, and its argument is a regular "
+		"expression, as with "
 		"lxc-ls(1).",
-	.examples = "isle list\nisle list --long --sort -memory\nisle list --running -1 'web*'\nisle list --columns name,address,limits.memory\n"
+	.examples = "isle list\nisle list --long --sort -memory\nisle list --running -1 'web*'\nisle list --columns "
+		    "name,address,limits.memory\n"
 		    "isle list --json | jq -r '.[] | select(.state == \"running\") | .name'\nisle-ls -f",
 	.options = list_options,
 	.max = -1,

@@ -11,8 +11,8 @@ struct cell {
 struct column {
 	const char *name;
 	const char *title;
-	unsigned want;   /* enum facts_want */
-	bool numbers;    /* sorted by number, shown right-aligned */
+	unsigned want; /* enum facts_want */
+	bool numbers;  /* sorted by number, shown right-aligned */
 	void (*show)(const struct facts *facts, struct cell *ret);
 	const char *doc;
 };

@@ -17,11 +17,11 @@ enum facts_want {
 struct facts {
 	char name[STORE_NAME_MAX + 1];
 	enum state state;
-	struct record record;    /* zeroed when the guest does not run */
+	struct record record; /* zeroed when the guest does not run */
 	bool has_stat;
 	struct cgroup_stat stat;
-	struct guest *guest;     /* NULL: not asked for, or see config_error */
-	char config_error[256];  /* why the config could not be read */
+	struct guest *guest;    /* NULL: not asked for, or see config_error */
+	char config_error[256]; /* why the config could not be read */
 };
 
 /* Fills ret; a config that cannot be read is no failure. -ENOENT when there is no such guest (seen only with FACTS_CONFIG). */

@@ -9,11 +9,11 @@
 #include "options.h"
 
 #define COLUMN 26 /* where an option's description begins */
-#define WIDTH 98
+#define WIDTH  98
 
 static const char *const group_titles[] = {
-	[GROUP_LIFE] = "Life",         [GROUP_LOOK] = "Look",   [GROUP_INSIDE] = "Inside",        [GROUP_SETTINGS] = "Settings",
-	[GROUP_STORAGE] = "Storage",   [GROUP_STATE] = "State", [GROUP_HOST] = "Host and help",   [GROUP_INTERNAL] = NULL,
+	[GROUP_LIFE] = "Life",       [GROUP_LOOK] = "Look",   [GROUP_INSIDE] = "Inside",      [GROUP_SETTINGS] = "Settings",
+	[GROUP_STORAGE] = "Storage", [GROUP_STATE] = "State", [GROUP_HOST] = "Host and help", [GROUP_INTERNAL] = NULL,
 };
 
 const char *help_group(enum verb_group group)
@@ -94,7 +94,8 @@ int help_spelling(FILE *to, const struct option_row *row, bool lxc)
 	if (row->arg)
 		width += fprintf(to, " %s", row->arg);
 	for (size_t n; (n = option_word(&word)); word += n) {
-		bool shown = (n == 2 && word[1] == row->letter) || (n > 2 && strlen(row->name) == n - 2 && !strncmp(word + 2, row->name, n - 2));
+		bool shown = (n == 2 && word[1] == row->letter) ||
+		             (n > 2 && strlen(row->name) == n - 2 && !strncmp(word + 2, row->name, n - 2));
 
 		if (!shown)
 			width += fprintf(to, ", %.*s", (int)n, word);

@@ -10,8 +10,8 @@
 #include "options.h"
 
 const struct option_row option_global[] = {
-	{"path", 'P', "DIR", "Keep all state below DIR instead of the default places (also: environment ISLE_PATH).", "-P --lxcpath", false,
-	 COMPLETE_FILE},
+	{"path", 'P', "DIR", "Keep all state below DIR instead of the default places (also: environment ISLE_PATH).",
+         "-P --lxcpath", false, COMPLETE_FILE},
 	{"json", 0, NULL, "Print JSON; errors are a JSON object on standard error.", NULL, false, COMPLETE_NOTHING},
 	{"quiet", 'q', NULL, "Say only what failed.", "-q --quiet", false, COMPLETE_NOTHING},
 	{"verbose", 'v', NULL, "Say what is being done; twice: in detail.", NULL, true, COMPLETE_NOTHING},
@@ -23,14 +23,16 @@ const struct option_row option_global[] = {
 const struct option_row option_names[] = {
 	{"all", 'a', NULL, "Every guest instead of named ones.", NULL, false, COMPLETE_NOTHING},
 	{"name", 'n', "NAME", "A guest, as a plain argument would name it.", NULL, true, COMPLETE_GUEST},
-	{"jobs", 'j', "N", "Work on at most N guests at a time (default: twice the number of processors).", NULL, false, COMPLETE_NOTHING},
+	{"jobs", 'j', "N", "Work on at most N guests at a time (default: twice the number of processors).", NULL, false,
+         COMPLETE_NOTHING},
 	{NULL},
 };
 
 const struct option_row option_lxc[] = {
 	{"name", 'n', "NAME", "The guest.", "-n --name", true, COMPLETE_GUEST},
 	{"logfile", 'o', "FILE", "Write the log to FILE.", "-o --logfile", false, COMPLETE_FILE},
-	{"logpriority", 'l', "LEVEL", "Log lines from this level on: ERROR, WARN, INFO, DEBUG.", "-l --logpriority", false, COMPLETE_NOTHING},
+	{"logpriority", 'l', "LEVEL", "Log lines from this level on: ERROR, WARN, INFO, DEBUG.", "-l --logpriority", false,
+         COMPLETE_NOTHING},
 	{NULL},
 };
 
@@ -45,8 +47,8 @@ struct parser {
 	struct err *err;
 	int argc;
 	char **argv;
-	int at;                  /* the next argument */
-	int names;               /* of call->argv came from -n */
+	int at;    /* the next argument */
+	int names; /* of call->argv came from -n */
 };
 
 size_t option_word(const char **words)
@@ -78,7 +80,8 @@ static const struct option_row *find_in(const struct option_row *rows, enum form
 		if (form == FORM_LXC) {
 			if (lxc_spelling(row, is_long ? "--" : "-", text, len))
 				return row;
-		} else if (is_long ? strlen(row->name) == len && !memcmp(row->name, text, len) : row->letter && row->letter == *text) {
+		} else if (is_long ? strlen(row->name) == len && !memcmp(row->name, text, len)
+		                   : row->letter && row->letter == *text) {
 			return row;
 		}
 	}
@@ -103,7 +106,8 @@ const struct option_row *option_find(const struct call *call, bool is_long, cons
 	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		const struct option_row *row = places[i].wanted ? find_in(places[i].rows, places[i].form, is_long, text, len) : NULL;
+		const struct option_row *row =
+			places[i].wanted ? find_in(places[i].rows, places[i].form, is_long, text, len) : NULL;
 
 		if (row)
 			return row;
@@ -231,7 +235,7 @@ static int parse_letters(struct parser *p, const char *text)
 	for (const char *c = text; *c; c++) {
 		const struct option_row *row = option_find(p->call, false, c, 1);
 
-		if (!row && c == text && c[1] && option_find(p->call, true, text, strcspn(text, "=")))
+		if (!row && text[1] && option_find(p->call, true, text, strcspn(text, "=")))
 			return call_usage(p->call, p->err, "unknown option '-%s', did you mean '--%s'?", text, text);
 		if (!row)
 			return call_usage(p->call, p->err, "unknown option '-%c'", *c);
@@ -299,8 +303,9 @@ static int check_counts(struct call *call, struct err *err)
 	if (verb->takes_all && call_has(call, "all"))
 		return call->argc ? call_usage(call, err, "names and --all exclude each other") : 0;
 	if (call->argc < verb->min) {
-		if (verb->takes_all || (call->argc == 0 && (verb->complete == COMPLETE_GUEST || verb->complete == COMPLETE_RUNNING ||
-		                                            verb->complete == COMPLETE_STOPPED)))
+		if (verb->takes_all ||
+		    (call->argc == 0 && (verb->complete == COMPLETE_GUEST || verb->complete == COMPLETE_RUNNING ||
+		                         verb->complete == COMPLETE_STOPPED)))
 			return call_usage(call, err, "no guest was named");
 		return call_usage(call, err, "too few arguments: %d given, %s%d needed", call->argc,
 		                  verb->max == verb->min ? "" : "at least ", verb->min);

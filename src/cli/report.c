@@ -9,11 +9,8 @@
 #include "report.h"
 
 static const char *const code_names[] = {
-	[ERR_FAILED] = "failed",
-	[ERR_USAGE] = "usage",
-	[ERR_NOT_FOUND] = "not_found",
-	[ERR_STATE] = "wrong_state",
-	[ERR_TIMEOUT] = "timeout",
+	[ERR_FAILED] = "failed",     [ERR_USAGE] = "usage",     [ERR_NOT_FOUND] = "not_found",
+	[ERR_STATE] = "wrong_state", [ERR_TIMEOUT] = "timeout",
 };
 
 int report_status(const struct err *err)

@@ -5,10 +5,11 @@
 
 #include "options.h"
 
-extern const struct verb verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
-extern const struct verb verb_create, verb_image;
+extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
+extern const struct verb verb_rename, verb_destroy, verb_image;
 extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
 extern const struct verb verb_exec, verb_shell, verb_console;
+extern const struct verb verb_config;
 extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
@@ -20,6 +21,8 @@ const struct verb *const verb_table[] = {
 	&verb_freeze,
 	&verb_unfreeze,
 	&verb_wait,
+	&verb_rename,
+	&verb_destroy,
 	/* look */
 	&verb_list,
 	&verb_info,
@@ -29,6 +32,8 @@ const struct verb *const verb_table[] = {
 	&verb_exec,
 	&verb_shell,
 	&verb_console,
+	/* settings */
+	&verb_config,
 	/* storage */
 	&verb_image,
 	/* host */

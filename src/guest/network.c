@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
-#include "../base/file.h"
+#include "../base/path.h"
 #include "../base/str.h"
 #include "network.h"
 #include "network_file.h"
@@ -102,6 +102,12 @@ static char *next_line(char *out, int size, void *arg)
 			return NULL;
 		}
 	}
+	while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+		length--;
+	if (*line == '[' && (length != strlen("[network]") || memcmp(line, "[network]", length) != 0)) {
+		complain(r, r->line, "the only section is [network]", "unknown section '%.*s'", (int)length, line);
+		return NULL;
+	}
 	memcpy(out, line, length);
 	out[length] = '\n';
 	out[length + 1] = '\0';
@@ -130,7 +136,7 @@ static int take_pair(void *arg, const char *section, const char *name, const cha
 	if (r->result < 0)
 		return 0;
 	if (strcmp(section, "network") != 0) {
-		complain(r, r->line, NULL, "'%s' stands in section [%s], not in [network]", name, section);
+		complain(r, r->line, NULL, "'%s' stands before the line [network]", name);
 		return 0;
 	}
 	for (int i = 0; i < KEY_COUNT; i++) {
@@ -247,17 +253,20 @@ static int check(struct reading *r, const struct store *store, struct network *n
 	return result;
 }
 
-int network_parse(const struct store *store, const char *name, const char *text, const char *shown, struct network *ret,
-                  struct err *err)
+int network_parse(const struct store *store, const char *name, const char *text, struct network *ret, struct err *err)
 {
+	auto_free char *shown = path_join(store->networks, name);
 	struct reading r = {.shown = shown, .rest = text, .fields.mtu = UINT64_MAX, .err = err};
 	struct network network = {0};
 	int line, result;
 
 	if (!link_name_valid(name) || str_copy(network.name, sizeof(network.name), name) < 0) {
 		err_set(err, ERR_USAGE, "'%s' cannot be the name of a network", name);
-		return err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		(void)err_hint(err, "use at most 15 letters, digits, '_' and '-'");
+		return -EINVAL;
 	}
+	if (!shown)
+		return err_num(err, ENOMEM, "read network %s", name);
 	line = ini_parse_stream(next_line, &r, take_pair, &r);
 	if (line > 0)
 		complain(&r, line, "write KEY = VALUE below [network]", "neither a section nor a key");

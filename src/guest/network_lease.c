@@ -136,7 +136,8 @@ static struct ip candidate(const struct place *place, int family, uint64_t i)
 	return ip;
 }
 
-/* Looks through this owner's leases of a family. found (may be NULL) gets one that fits the network; with drop, all but `keep` go. */
+/* Looks through this owner's leases of a family: found (may be NULL) gets one that fits the network, and 1 is returned;
+ * all but keep (may be NULL) are dropped. */
 static int scan(const struct place *place, int family, const struct ip *keep, struct ip *found, struct err *err)
 {
 	int fd = openat(place->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -204,7 +205,8 @@ static int lease_auto(const struct place *place, int family, struct ip *ret, str
 		return result;
 	}
 	err_num(err, EADDRNOTAVAIL, "find a free IPv%c address on network %s", family == AF_INET ? '4' : '6', network->name);
-	return err_hint(err, "destroy guests that are no longer needed, or give the network a larger subnet");
+	(void)err_hint(err, "destroy guests that are no longer needed, or give the network a larger subnet");
+	return -EADDRNOTAVAIL;
 }
 
 static bool static_valid4(const struct network *network, const struct address_value *wish)
@@ -248,7 +250,8 @@ static int lease_static(const struct place *place, int family, const struct addr
 	ip_text(&ip, text);
 	if (family == AF_INET ? !static_valid4(network, wish) : !static_valid6(network, wish)) {
 		err_num(err, EADDRNOTAVAIL, "give address %s/%u on network %s to a guest", text, wish->prefix, network->name);
-		return err_hint(err, "choose one that is not the gateway's, the network's or the broadcast address, or address = auto");
+		(void)err_hint(err, "choose one that is not the gateway's, the network's or the broadcast address, or address = auto");
+		return -EADDRNOTAVAIL;
 	}
 	*ret = ip;
 	if (is_mine(place, &ip))
@@ -261,7 +264,8 @@ static int lease_static(const struct place *place, int family, const struct addr
 	read_owner(place->dir_fd, text, owner);
 	err_num(err, EADDRINUSE, "give address %s on network %s to a guest: guest %.*s has it", text, network->name,
 	        (int)strcspn(owner, "/"), owner);
-	return err_hint(err, "choose another address, or destroy the guest that has it");
+	(void)err_hint(err, "choose another address, or destroy the guest that has it");
+	return -EADDRINUSE;
 }
 
 /* 1: leased; 0: none wanted, or the network has none of this family. */

@@ -79,13 +79,15 @@ static int keep_accepting_ra(struct err *err)
 	while ((entry = readdir(dir))) {
 		const char *name = entry->d_name;
 		char path[128];
+		int result;
 
 		if (name[0] == '.' || strcmp(name, "all") == 0 || strcmp(name, "default") == 0 || strcmp(name, "lo") == 0)
 			continue;
 		if (str_print(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name) < 0 || peek_sysctl(path) != 1)
 			continue;
-		if (file_poke(AT_FDCWD, path, "2") < 0 && access(path, F_OK) == 0)
-			return err_num(err, EIO, "write 2 to %s", path);
+		result = file_poke(AT_FDCWD, path, "2");
+		if (result < 0 && access(path, F_OK) == 0) /* a link that went meanwhile needs nothing */
+			return err_num(err, result, "write 2 to %s", path);
 	}
 	return 0;
 }
@@ -176,13 +178,15 @@ static int refuse_foreign(const struct network *network, const struct netlink_li
 	if (strcmp(link->kind, "bridge") != 0) {
 		err_num(err, EEXIST, "use link %s as bridge of network %s (it is %s%s)", network->bridge, network->name,
 		        link->kind[0] ? "of kind " : "no bridge", link->kind);
-		return err_hint(err, "name another bridge in the network's file, or rename the link");
+		(void)err_hint(err, "name another bridge in the network's file, or rename the link");
+		return -EEXIST;
 	}
 	if (network->adopted || memcmp(link->mac, network->mac, sizeof(network->mac)) == 0)
 		return 0;
 	err_num(err, EEXIST, "use bridge %s for network %s (its MAC %02x:%02x:%02x:%02x:%02x:%02x is not the network's)", network->bridge,
 	        network->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-	return err_hint(err, "set adopted = yes to use it as it is, or delete it: ip link delete %s", network->bridge);
+	(void)err_hint(err, "set adopted = yes to use it as it is, or delete it: ip link delete %s", network->bridge);
+	return -EEXIST;
 }
 
 static bool has_addresses(struct netlink *nl, const struct network *network, int index)
@@ -237,7 +241,9 @@ static int bridge_up(struct netlink *nl, const struct network *network, struct e
 	}
 	if (result < 0) {
 		err_num(err, result, "find bridge %s of network %s", network->bridge, network->name);
-		return network->adopted ? err_hint(err, "make the bridge, or set adopted = no in the network's file") : result;
+		if (network->adopted)
+			(void)err_hint(err, "make the bridge, or set adopted = no in the network's file");
+		return result;
 	}
 	result = refuse_foreign(network, &link, err);
 	if (result < 0 || network->adopted || (link.up && has_addresses(nl, network, link.index)))

@@ -7,17 +7,17 @@
 
 struct doctor {
 	const char *guests_dir;
-	bool root;                 /* the probes that need privilege are worth their while */
+	bool root; /* the probes that need privilege are worth their while */
 	struct host_finding *list;
 	size_t count, room;
-	bool failed;               /* memory ran out */
+	bool failed; /* memory ran out */
 };
 
 struct doctor_note {
 	const char *topic, *name;
 	int level;
 	const char *found;
-	const char *means;         /* NULL: nothing to say */
+	const char *means; /* NULL: nothing to say */
 	const char *fix;
 };
 

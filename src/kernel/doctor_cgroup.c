@@ -21,10 +21,13 @@ static const struct {
 	int level;
 	const char *means, *fix;
 } controllers[] = {
-	{"memory", HOST_WARN, "limits.memory and limits.swap are refused, and memory use is not shown", "boot with cgroup_enable=memory"},
-	{"cpu", HOST_WARN, "limits.cpus and limits.cpu-weight are refused", "a kernel with CONFIG_CGROUP_SCHED and CONFIG_CFS_BANDWIDTH"},
+	{"memory", HOST_WARN, "limits.memory and limits.swap are refused, and memory use is not shown",
+         "boot with cgroup_enable=memory"},
+	{"cpu", HOST_WARN, "limits.cpus and limits.cpu-weight are refused",
+         "a kernel with CONFIG_CGROUP_SCHED and CONFIG_CFS_BANDWIDTH"},
 	{"cpuset", HOST_INFO, "limits.cpuset is refused", "a kernel with CONFIG_CPUSETS"},
-	{"pids", HOST_WARN, "limits.processes is refused: a fork bomb in a guest takes the host's processes", "a kernel with CONFIG_CGROUP_PIDS"},
+	{"pids", HOST_WARN, "limits.processes is refused: a fork bomb in a guest takes the host's processes",
+         "a kernel with CONFIG_CGROUP_PIDS"},
 	{"io", HOST_INFO, "disk bandwidth cannot be limited", "a kernel with CONFIG_BLK_CGROUP"},
 	{"hugetlb", HOST_INFO, "huge pages cannot be limited", "a kernel with CONFIG_CGROUP_HUGETLB"},
 };
@@ -71,7 +74,8 @@ static void check_controllers(struct doctor *d)
 	auto_free char *list = NULL;
 
 	if (host->cgroup_layout == CGROUP_UNIFIED) {
-		if (str_print(path, sizeof(path), "%s/cgroup.controllers", host->cgroup2) < 0 || file_read(AT_FDCWD, path, 4096, &list, NULL) < 0)
+		if (str_print(path, sizeof(path), "%s/cgroup.controllers", host->cgroup2) < 0 ||
+		    file_read(AT_FDCWD, path, 4096, &list, NULL) < 0)
 			return;
 	} else {
 		list = v1_controllers();
@@ -90,14 +94,16 @@ static void check_controllers(struct doctor *d)
 			      });
 	}
 	if (host->cgroup_layout == CGROUP_HYBRID) {
-		bool there = has_word(list, "devices"), swap = access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
+		bool there = has_word(list, "devices"),
+		     swap = access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
 
 		doctor_add(d, &(struct doctor_note){
 				      .topic = "cgroup",
 				      .name = "devices",
 				      .level = there ? HOST_GOOD : HOST_WARN,
 				      .found = there ? "yes (v1)" : "missing",
-				      .means = "a privileged guest's access to devices is not held back; other guests cannot make devices anyway",
+				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
+					       "devices anyway",
 				      .fix = "mount the devices controller",
 			      });
 		doctor_add(d, &(struct doctor_note){
@@ -195,7 +201,8 @@ void doctor_cgroup(struct doctor *d)
 				      .topic = "cgroup",
 				      .name = "device program",
 				      .level = HOST_WARN,
-				      .means = "a privileged guest's access to devices is not held back; other guests cannot make devices anyway",
+				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
+					       "devices anyway",
 				      .fix = "a kernel with CONFIG_CGROUP_BPF",
 			      },
 		              doctor_try(try_bpf, NULL));

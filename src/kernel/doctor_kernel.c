@@ -24,7 +24,10 @@ static void check_version(struct doctor *d)
 {
 	struct utsname name;
 	int major = 0, minor = 0;
-	struct doctor_note note = {.topic = "kernel", .name = "version", .level = HOST_GOOD, .fix = "a newer kernel: linux-image-amd64 from backports"};
+	struct doctor_note note = {.topic = "kernel",
+	                           .name = "version",
+	                           .level = HOST_GOOD,
+	                           .fix = "a newer kernel: linux-image-amd64 from backports"};
 
 	if (uname(&name) < 0)
 		return;
@@ -89,7 +92,8 @@ static int try_unshare(void *arg)
 {
 	const struct ns_try *t = arg;
 
-	if (t->as_nobody && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
+	if (t->as_nobody &&
+	    (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		return -errno;
 	return unshare(t->flag) < 0 ? -errno : 0;
 }
@@ -108,17 +112,21 @@ static void check_namespaces(struct doctor *d)
 		{"ipc namespace", CLONE_NEWIPC, HOST_BAD, "no guest can be started"},
 		{"cgroup namespace", CLONE_NEWCGROUP, HOST_BAD, "no guest can be started"},
 		{"user namespace", CLONE_NEWUSER, HOST_BAD, "only privileged guests can be started, whose root is the host's root"},
-		{"time namespace", CLONE_NEWTIME, HOST_INFO, "guests see the host's uptime; a guest moved to another host sees its clocks jump"},
+		{"time namespace", CLONE_NEWTIME, HOST_INFO,
+	         "guests see the host's uptime; a guest moved to another host sees its clocks jump"},
 	};
 
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
 		struct ns_try t = {.flag = spaces[i].flag};
 		int rc = doctor_try(try_unshare, &t);
 		struct doctor_note note = {
-			.topic = "kernel", .name = spaces[i].name, .level = spaces[i].level, .means = spaces[i].means,
-			.fix = rc == -ENOSPC ? "sysctl user.max_*_namespaces: raise the limit" :
-			       rc == -EPERM  ? "run as root, outside of a container that forbids it" :
-			                       "a kernel with this namespace type (CONFIG_NAMESPACES and below)",
+			.topic = "kernel",
+			.name = spaces[i].name,
+			.level = spaces[i].level,
+			.means = spaces[i].means,
+			.fix = rc == -ENOSPC  ? "sysctl user.max_*_namespaces: raise the limit"
+		               : rc == -EPERM ? "run as root, outside of a container that forbids it"
+		                              : "a kernel with this namespace type (CONFIG_NAMESPACES and below)",
 		};
 
 		if (!d->root && spaces[i].flag != CLONE_NEWUSER) {
@@ -145,7 +153,9 @@ static void check_user_namespaces(struct doctor *d)
 		doctor_add(d, &(struct doctor_note){
 				      .topic = "kernel",
 				      .name = "user.max_user_namespaces",
-				      .level = number == 0 ? HOST_BAD : number < 64 ? HOST_WARN : HOST_GOOD,
+				      .level = number == 0   ? HOST_BAD
+		                               : number < 64 ? HOST_WARN
+		                                             : HOST_GOOD,
 				      .found = found,
 				      .means = "only so many user namespaces may exist for each user",
 				      .fix = "sysctl -w user.max_user_namespaces=65536",
@@ -249,7 +259,9 @@ void doctor_security(struct doctor *d)
 	doctor_add(d, &(struct doctor_note){
 			      .topic = "security",
 			      .name = "CAP_SYS_RESOURCE",
-			      .level = host_get()->cap_sys_resource ? HOST_GOOD : d->root ? HOST_WARN : HOST_INFO,
+			      .level = host_get()->cap_sys_resource ? HOST_GOOD
+	                               : d->root                    ? HOST_WARN
+	                                                            : HOST_INFO,
 			      .found = host_get()->cap_sys_resource ? "yes" : "no",
 			      .means = "limits above the caller's own (open files, for one) cannot be given to guests",
 			      .fix = d->root ? "run isle outside of a container that drops the capability" : "sudo isle doctor",

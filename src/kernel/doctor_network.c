@@ -39,8 +39,11 @@ static int try_veth(void *arg)
 	auto_close int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	if (rc == 0)
-		rc = netlink_add_veth(nl, &(struct netlink_veth){.host = "isledoctor1", .inside = "isledoctor2", .inside_mac = mac,
-		                                                 .inside_netns_fd = netns}, NULL);
+		rc = netlink_add_veth(
+			nl,
+			&(struct netlink_veth){
+				.host = "isledoctor1", .inside = "isledoctor2", .inside_mac = mac, .inside_netns_fd = netns},
+			NULL);
 	netlink_free(nl);
 	return rc;
 }
@@ -64,14 +67,16 @@ static void check_forwarding(struct doctor *d)
 				      .fix = "sysctl -w net.ipv4.ip_forward=1",
 			      });
 	if (doctor_number("/proc/sys/net/bridge/bridge-nf-call-iptables", &number) == 0 && number)
-		doctor_add(d, &(struct doctor_note){
-				      .topic = "network",
-				      .name = "bridge-nf-call-iptables",
-				      .level = HOST_INFO,
-				      .found = "1",
-				      .means = "frames between guests pass the host's iptables rules, which may drop them (Docker's do)",
-				      .fix = "sysctl -w net.bridge.bridge-nf-call-iptables=0",
-			      });
+		doctor_add(
+			d,
+			&(struct doctor_note){
+				.topic = "network",
+				.name = "bridge-nf-call-iptables",
+				.level = HOST_INFO,
+				.found = "1",
+				.means = "frames between guests pass the host's iptables rules, which may drop them (Docker's do)",
+				.fix = "sysctl -w net.bridge.bridge-nf-call-iptables=0",
+			});
 }
 
 void doctor_network(struct doctor *d)
@@ -80,8 +85,9 @@ void doctor_network(struct doctor *d)
 			       "add set inet isledoctor s { type ipv4_addr; }; add rule inet isledoctor c ip saddr @s drop";
 	static char nat[] = "add table inet isledoctor; add chain inet isledoctor c { type nat hook postrouting priority 100; };"
 			    "add rule inet isledoctor c masquerade";
-	static char frames[] = "add table bridge isledoctor; add chain bridge isledoctor c { type filter hook prerouting priority 0; };"
-			       "add rule bridge isledoctor c ether saddr 02:00:00:00:00:01 drop";
+	static char frames[] =
+		"add table bridge isledoctor; add chain bridge isledoctor c { type filter hook prerouting priority 0; };"
+		"add rule bridge isledoctor c ether saddr 02:00:00:00:00:01 drop";
 	const struct {
 		const char *name;
 		int level;
@@ -91,15 +97,21 @@ void doctor_network(struct doctor *d)
 	} probes[] = {
 		{"bridge", HOST_WARN, try_bridge, NULL, "guests have no network but 'none'", "modprobe bridge"},
 		{"veth", HOST_WARN, try_veth, NULL, "guests have no network but 'none'", "modprobe veth"},
-		{"nftables", HOST_WARN, try_nft, filter, "guests' packets cannot be filtered", "apt install libnftables1; modprobe nf_tables"},
-		{"nftables NAT", HOST_WARN, try_nft, nat, "guests on a private network reach nothing beyond the host", "modprobe nft_masq"},
-		{"nftables on bridges", HOST_WARN, try_nft, frames, "guests could forge addresses on their bridge", "modprobe nft_meta_bridge"},
+		{"nftables", HOST_WARN, try_nft, filter, "guests' packets cannot be filtered",
+	         "apt install libnftables1; modprobe nf_tables"},
+		{"nftables NAT", HOST_WARN, try_nft, nat, "guests on a private network reach nothing beyond the host",
+	         "modprobe nft_masq"},
+		{"nftables on bridges", HOST_WARN, try_nft, frames, "guests could forge addresses on their bridge",
+	         "modprobe nft_meta_bridge"},
 	};
 
 	for (size_t i = 0; d->root && i < sizeof(probes) / sizeof(probes[0]); i++)
 		doctor_result(d,
 		              &(struct doctor_note){
-				      .topic = "network", .name = probes[i].name, .level = probes[i].level, .means = probes[i].means,
+				      .topic = "network",
+				      .name = probes[i].name,
+				      .level = probes[i].level,
+				      .means = probes[i].means,
 				      .fix = probes[i].fix,
 			      },
 		              doctor_try(probes[i].fn, probes[i].arg));

@@ -23,9 +23,9 @@
 #include "../base/str.h"
 #include "doctor.h"
 
-#define FIRST_ID 524288
-#define IDS 65536
-#define LOW_BYTES (1ull << 30)
+#define FIRST_ID   524288
+#define IDS        65536
+#define LOW_BYTES  (1ull << 30)
 #define LOW_INODES 50000
 
 #ifndef MOVE_MOUNT_F_EMPTY_PATH
@@ -41,9 +41,9 @@ static const char *fs_name(long type)
 		long type;
 		const char *name;
 	} names[] = {
-		{0xef53, "ext4"},     {0x58465342, "xfs"},        {0x9123683e, "btrfs"}, {0x01021994, "tmpfs"}, {0x794c7630, "overlay"},
-		{0x2fc12fc1, "zfs"},  {0xf2f52010, "f2fs"},       {0x6969, "nfs"},       {0x65735546, "fuse"},  {0xca451a4e, "bcachefs"},
-		{0x5346544e, "ntfs"}, {0x4d44, "vfat"},           {0x9660, "iso9660"},   {0x01021997, "9p"},    {0x73717368, "squashfs"},
+		{0xef53, "ext4"},     {0x58465342, "xfs"},  {0x9123683e, "btrfs"}, {0x01021994, "tmpfs"}, {0x794c7630, "overlay"},
+		{0x2fc12fc1, "zfs"},  {0xf2f52010, "f2fs"}, {0x6969, "nfs"},       {0x65735546, "fuse"},  {0xca451a4e, "bcachefs"},
+		{0x5346544e, "ntfs"}, {0x4d44, "vfat"},     {0x9660, "iso9660"},   {0x01021997, "9p"},    {0x73717368, "squashfs"},
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -91,7 +91,9 @@ static void check_room(struct doctor *d)
 	doctor_add(d, &(struct doctor_note){
 			      .topic = "storage",
 			      .name = "mount flags",
-			      .level = !bad ? HOST_GOOD : noexec || (flags.f_flag & ST_RDONLY) ? HOST_BAD : HOST_WARN,
+			      .level = !bad                                   ? HOST_GOOD
+	                               : noexec || (flags.f_flag & ST_RDONLY) ? HOST_BAD
+	                                                                      : HOST_WARN,
 			      .found = bad ? found : "none that harm",
 			      .means = "guests inherit them: nosuid breaks su and sudo inside, noexec every program",
 			      .fix = "mount -o remount,rw,exec,suid,dev (and in /etc/fstab)",
@@ -233,7 +235,10 @@ static void check_mounts(struct doctor *d)
 	if (rc < 0) {
 		doctor_result(d,
 		              &(struct doctor_note){
-				      .topic = "storage", .name = "writing", .level = HOST_BAD, .means = "no guest can be created there",
+				      .topic = "storage",
+				      .name = "writing",
+				      .level = HOST_BAD,
+				      .means = "no guest can be created there",
 				      .fix = "make the folder of guests writable, or use another with -P DIR",
 			      },
 		              rc);
@@ -241,16 +246,21 @@ static void check_mounts(struct doctor *d)
 			remove_scratch(d->guests_dir, &s);
 		return;
 	}
+	doctor_result(
+		d,
+		&(struct doctor_note){
+			.topic = "storage",
+			.name = "id-mapped mounts",
+			.level = HOST_WARN,
+			.means = "the owners of a guest's files are shifted on disk once, at its first start, which takes time",
+			.fix = "keep guests on ext4, xfs or btrfs; tmpfs from Linux 6.3",
+		},
+		doctor_try(try_idmapped, &s));
 	doctor_result(d,
 	              &(struct doctor_note){
-			      .topic = "storage", .name = "id-mapped mounts", .level = HOST_WARN,
-			      .means = "the owners of a guest's files are shifted on disk once, at its first start, which takes time",
-			      .fix = "keep guests on ext4, xfs or btrfs; tmpfs from Linux 6.3",
-		      },
-	              doctor_try(try_idmapped, &s));
-	doctor_result(d,
-	              &(struct doctor_note){
-			      .topic = "storage", .name = "overlay", .level = HOST_WARN,
+			      .topic = "storage",
+			      .name = "overlay",
+			      .level = HOST_WARN,
 			      .means = "guests cannot share an image's files: each is a full copy (storage dir)",
 			      .fix = "modprobe overlay; guests on a file system that overlay takes (ext4, xfs, btrfs)",
 		      },
@@ -258,7 +268,9 @@ static void check_mounts(struct doctor *d)
 	s.idmapped = true;
 	doctor_result(d,
 	              &(struct doctor_note){
-			      .topic = "storage", .name = "overlay on id-mapped layers", .level = HOST_WARN,
+			      .topic = "storage",
+			      .name = "overlay on id-mapped layers",
+			      .level = HOST_WARN,
 			      .means = "overlay guests need the owners of their image's files shifted on disk",
 			      .fix = "Linux 5.19 or newer",
 		      },

@@ -58,6 +58,7 @@ int netlink_open(int netns_fd, struct netlink **ret, struct err *err)
 	nl->sock = NULL;
 	nl->fd = -1;
 	nl->seq = 0;
+	nl->waiters = 0;
 	result = netns_fd < 0 ? connect_socket(nl, err) : connect_inside(nl, netns_fd, err);
 	if (result < 0) {
 		netlink_free(nl);
@@ -71,6 +72,7 @@ void netlink_free(struct netlink *nl)
 {
 	if (!nl)
 		return;
+	netlink_reap(nl);
 	if (nl->sock)
 		nl_socket_free(nl->sock);
 	free(nl);
@@ -259,14 +261,19 @@ static int collect(struct batch *b, batch_fn *fn, void *arg, struct err *err)
 	return first;
 }
 
+void batch_drop(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		nlmsg_free(b->entry[i].msg);
+	b->count = 0;
+}
+
 int batch_send(struct batch *b, batch_fn *fn, void *arg, struct err *err)
 {
 	int result = b->failed ? err_num(err, ENOMEM, "build a netlink request") : send_all(b, err);
 
 	if (result == 0)
 		result = collect(b, fn, arg, err);
-	for (size_t i = 0; i < b->count; i++)
-		nlmsg_free(b->entry[i].msg);
-	b->count = 0;
+	batch_drop(b);
 	return result;
 }

@@ -43,7 +43,7 @@ struct netlink_veth {
 	const uint8_t *inside_mac;
 	int inside_netns_fd;       /* the peer is born there */
 	const char *bridge;        /* the host end's master, NULL: none */
-	unsigned mtu;              /* 0: default */
+	unsigned mtu;              /* 0: the bridge's */
 };
 /* One RTM_NEWLINK; the host end is born up, without IPv6 link-local address. -EEXIST when a name is taken. */
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
@@ -64,10 +64,12 @@ int netlink_setup_inside(struct netlink *inside, const struct netlink_inside *se
 
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err);
 
-/* Deletes a link; one that is gone is success. Returns when the kernel has removed it. */
+/* Deletes a link; one that is gone is success. Returns when no look-up finds it any more and its name is free, some 0.6 ms. The
+ * kernel then waits for its readers (rcu_barrier, 8 to 24 ms) before it frees the memory and answers; a forked child waits in the
+ * caller's place, holding nothing but the netlink socket. It is reaped by netlink_free, or by the caller's own death. */
 int netlink_delete(struct netlink *nl, const char *name, struct err *err);
 
-/* Several links in one send; the first failure is told after all were tried. */
+/* The same for many at once; the first failure is told after all were tried. */
 int netlink_delete_all(struct netlink *nl, const char *const *names, size_t count, struct err *err);
 
 /* family AF_INET or AF_INET6; address of 4 or 16 bytes. An address that is already there is success. IPv6 without DAD. */

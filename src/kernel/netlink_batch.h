@@ -8,17 +8,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../base/err.h"
 #include "netlink.h"
 
 #define BATCH_MAX 16
+#define NETLINK_WAITERS 16
 #define NETLINK_BUFFER 32768 /* the kernel fills a dump's packets up to this */
 
 struct netlink {
 	struct nl_sock *sock;
 	int fd;
 	uint32_t seq;
+	pid_t waiter[NETLINK_WAITERS]; /* children of netlink_delete, not reaped yet */
+	size_t waiters;
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_BUFFER];
 };
 
@@ -52,7 +56,13 @@ void batch_put_string(struct batch *b, int type, const char *s);
 struct nlattr *batch_nest(struct batch *b, int type);
 void batch_nest_end(struct batch *b, struct nlattr *nest);
 
+/* Lets go of requests that are not to be sent. */
+void batch_drop(struct batch *b);
+
 /* Sends all, collects all answers, gives each message that is not an acknowledgement to fn (which may be NULL), frees the requests.
  * Returns the first failure, with the kernel's own words in err when it gave some. */
 typedef void batch_fn(void *arg, struct nlmsghdr *header);
 int batch_send(struct batch *b, batch_fn *fn, void *arg, struct err *err);
+
+/* Reaps those children of netlink_delete that have ended. */
+void netlink_reap(struct netlink *nl);

@@ -134,7 +134,15 @@ int netlink_add_bridge(struct netlink *nl, const struct netlink_bridge *bridge, 
 	return batch_send(&b, NULL, NULL, err);
 }
 
-static void put_peer(struct batch *b, const struct netlink_veth *veth)
+/* By default the kernel gives each end two queues a CPU, each with files in sysfs, which a large host pays for at every start.
+ * veth sends without locks, so one serves all CPUs. */
+static void put_one_queue(struct batch *b)
+{
+	batch_put_u32(b, IFLA_NUM_TX_QUEUES, 1);
+	batch_put_u32(b, IFLA_NUM_RX_QUEUES, 1);
+}
+
+static void put_peer(struct batch *b, const struct netlink_veth *veth, unsigned mtu)
 {
 	struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
 	struct nlattr *peer = batch_nest(b, VETH_INFO_PEER);
@@ -146,8 +154,9 @@ static void put_peer(struct batch *b, const struct netlink_veth *veth)
 	batch_put_string(b, IFLA_IFNAME, veth->inside);
 	if (veth->inside_mac)
 		batch_put(b, IFLA_ADDRESS, veth->inside_mac, 6);
-	if (veth->mtu)
-		batch_put_u32(b, IFLA_MTU, veth->mtu);
+	if (mtu)
+		batch_put_u32(b, IFLA_MTU, mtu);
+	put_one_queue(b);
 	batch_put_u32(b, IFLA_NET_NS_FD, (uint32_t)veth->inside_netns_fd);
 	batch_nest_end(b, peer);
 }
@@ -174,31 +183,30 @@ int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct
 {
 	struct nlattr *info, *data;
 	struct batch b;
-	int master = 0, result;
+	struct netlink_link bridge = {0};
+	int result = veth->bridge ? netlink_get(nl, veth->bridge, &bridge, err) : 0;
+	const unsigned mtu = veth->mtu ? veth->mtu : bridge.mtu;
 
-	if (veth->bridge) {
-		struct netlink_link bridge;
-
-		result = netlink_get(nl, veth->bridge, &bridge, err);
-		if (result < 0)
-			return result;
-		master = bridge.index;
-	}
+	if (result < 0)
+		return result;
 	batch_begin(&b, nl);
 	add_link_request(&b, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, veth->host, IFF_UP);
-	if (master)
-		batch_put_u32(&b, IFLA_MASTER, (uint32_t)master);
-	if (veth->mtu)
-		batch_put_u32(&b, IFLA_MTU, veth->mtu);
+	if (bridge.index)
+		batch_put_u32(&b, IFLA_MASTER, (uint32_t)bridge.index);
+	if (mtu)
+		batch_put_u32(&b, IFLA_MTU, mtu);
+	put_one_queue(&b);
 	info = batch_nest(&b, IFLA_LINKINFO);
 	batch_put_string(&b, IFLA_INFO_KIND, "veth");
 	data = batch_nest(&b, IFLA_INFO_DATA);
-	put_peer(&b, veth);
+	put_peer(&b, veth, mtu);
 	batch_nest_end(&b, data);
 	batch_nest_end(&b, info);
 	batch_say(&b, 0, "add veth pair %s and guest's %s%s%s", veth->host, veth->inside, veth->bridge ? " to bridge " : "",
 	          veth->bridge ? veth->bridge : "");
 	result = batch_send(&b, NULL, NULL, err);
+	if (result == -EXFULL)
+		(void)err_hint(err, "a bridge holds 1023 links: put the guest on another network");
 	if (result < 0)
 		return result;
 
@@ -217,28 +225,4 @@ int netlink_set_up(struct netlink *nl, const char *name, struct err *err)
 	add_link_request(&b, RTM_SETLINK, NLM_F_ACK, name, IFF_UP);
 	batch_say(&b, 0, "set link %s up", name);
 	return batch_send(&b, NULL, NULL, err);
-}
-
-int netlink_delete_all(struct netlink *nl, const char *const *names, size_t count, struct err *err)
-{
-	int first = 0;
-
-	for (size_t i = 0; i < count;) {
-		struct batch b;
-		int result;
-
-		batch_begin(&b, nl);
-		for (; i < count && b.count < BATCH_MAX; i++) {
-			add_link_request(&b, RTM_DELLINK, NLM_F_ACK, names[i], 0);
-			batch_say(&b, ENODEV, "delete link %s", names[i]);
-		}
-		result = batch_send(&b, NULL, NULL, first ? NULL : err);
-		first = first ? first : result;
-	}
-	return first;
-}
-
-int netlink_delete(struct netlink *nl, const char *name, struct err *err)
-{
-	return netlink_delete_all(nl, &name, 1, err);
 }

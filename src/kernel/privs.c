@@ -24,52 +24,53 @@ static const struct capability {
 	const char *name;
 	const char *lost;
 } capabilities[] = {
-	[CAP_CHOWN] = { "chown" },
-	[CAP_DAC_OVERRIDE] = { "dac_override" },
-	[CAP_DAC_READ_SEARCH] = { "dac_read_search" },
-	[CAP_FOWNER] = { "fowner" },
-	[CAP_FSETID] = { "fsetid" },
-	[CAP_KILL] = { "kill" },
-	[CAP_SETGID] = { "setgid" },
-	[CAP_SETUID] = { "setuid" },
-	[CAP_SETPCAP] = { "setpcap" },
-	[CAP_LINUX_IMMUTABLE] = { "linux_immutable" },
-	[CAP_NET_BIND_SERVICE] = { "net_bind_service" },
-	[CAP_NET_BROADCAST] = { "net_broadcast" },
-	[CAP_NET_ADMIN] = { "net_admin" },
-	[CAP_NET_RAW] = { "net_raw" },
-	[CAP_IPC_LOCK] = { "ipc_lock" },
-	[CAP_IPC_OWNER] = { "ipc_owner" },
-	[CAP_SYS_MODULE] = { "sys_module", "there is one kernel, and it is the host's: whoever loads a module owns it" },
-	[CAP_SYS_RAWIO] = { "sys_rawio", "I/O ports, /dev/mem and raw disk commands reach the machine itself" },
-	[CAP_SYS_CHROOT] = { "sys_chroot" },
-	[CAP_SYS_PTRACE] = { "sys_ptrace" },
-	[CAP_SYS_PACCT] = { "sys_pacct", "process accounting is one switch for the host's whole pid tree" },
-	[CAP_SYS_ADMIN] = { "sys_admin" },
-	[CAP_SYS_BOOT] = { "sys_boot" },
-	[CAP_SYS_NICE] = { "sys_nice" },
-	[CAP_SYS_RESOURCE] = { "sys_resource" },
-	[CAP_SYS_TIME] = { "sys_time", "there is one wall clock for all guests" },
-	[CAP_SYS_TTY_CONFIG] = { "sys_tty_config" },
-	[CAP_MKNOD] = { "mknod" },
-	[CAP_LEASE] = { "lease" },
-	[CAP_AUDIT_WRITE] = { "audit_write" },
-	[CAP_AUDIT_CONTROL] = { "audit_control" },
-	[CAP_SETFCAP] = { "setfcap" },
-	[CAP_MAC_OVERRIDE] = { "mac_override", "it passes by the confinement that holds the guest" },
-	[CAP_MAC_ADMIN] = { "mac_admin", "it rewrites the confinement that holds the guest" },
-	[CAP_SYSLOG] = { "syslog", "the kernel log tells addresses and the host's and other guests' events" },
-	[CAP_WAKE_ALARM] = { "wake_alarm", "waking the machine from sleep is its owner's affair" },
-	[CAP_BLOCK_SUSPEND] = { "block_suspend", "so is keeping it awake" },
-	[CAP_AUDIT_READ] = { "audit_read", "the audit stream tells of every process on the host" },
-	[CAP_PERFMON] = { "perfmon", "performance counters observe other guests" },
-	[CAP_BPF] = { "bpf", "BPF programs run inside the host's kernel; no distribution's boot needs them" },
-	[CAP_CHECKPOINT_RESTORE] = { "checkpoint_restore", "choosing pids and reading map_files serves a checkpointer, which is the host" },
+	[CAP_CHOWN] = {"chown"},
+	[CAP_DAC_OVERRIDE] = {"dac_override"},
+	[CAP_DAC_READ_SEARCH] = {"dac_read_search"},
+	[CAP_FOWNER] = {"fowner"},
+	[CAP_FSETID] = {"fsetid"},
+	[CAP_KILL] = {"kill"},
+	[CAP_SETGID] = {"setgid"},
+	[CAP_SETUID] = {"setuid"},
+	[CAP_SETPCAP] = {"setpcap"},
+	[CAP_LINUX_IMMUTABLE] = {"linux_immutable"},
+	[CAP_NET_BIND_SERVICE] = {"net_bind_service"},
+	[CAP_NET_BROADCAST] = {"net_broadcast"},
+	[CAP_NET_ADMIN] = {"net_admin"},
+	[CAP_NET_RAW] = {"net_raw"},
+	[CAP_IPC_LOCK] = {"ipc_lock"},
+	[CAP_IPC_OWNER] = {"ipc_owner"},
+	[CAP_SYS_MODULE] = {"sys_module", "there is one kernel, and it is the host's: whoever loads a module owns it"},
+	[CAP_SYS_RAWIO] = {"sys_rawio", "I/O ports, /dev/mem and raw disk commands reach the machine itself"},
+	[CAP_SYS_CHROOT] = {"sys_chroot"},
+	[CAP_SYS_PTRACE] = {"sys_ptrace"},
+	[CAP_SYS_PACCT] = {"sys_pacct", "process accounting is one switch for the host's whole pid tree"},
+	[CAP_SYS_ADMIN] = {"sys_admin"},
+	[CAP_SYS_BOOT] = {"sys_boot"},
+	[CAP_SYS_NICE] = {"sys_nice"},
+	[CAP_SYS_RESOURCE] = {"sys_resource"},
+	[CAP_SYS_TIME] = {"sys_time", "there is one wall clock for all guests"},
+	[CAP_SYS_TTY_CONFIG] = {"sys_tty_config"},
+	[CAP_MKNOD] = {"mknod"},
+	[CAP_LEASE] = {"lease"},
+	[CAP_AUDIT_WRITE] = {"audit_write"},
+	[CAP_AUDIT_CONTROL] = {"audit_control"},
+	[CAP_SETFCAP] = {"setfcap"},
+	[CAP_MAC_OVERRIDE] = {"mac_override", "it passes by the confinement that holds the guest"},
+	[CAP_MAC_ADMIN] = {"mac_admin", "it rewrites the confinement that holds the guest"},
+	[CAP_SYSLOG] = {"syslog", "the kernel log tells addresses and the host's and other guests' events"},
+	[CAP_WAKE_ALARM] = {"wake_alarm", "waking the machine from sleep is its owner's affair"},
+	[CAP_BLOCK_SUSPEND] = {"block_suspend", "so is keeping it awake"},
+	[CAP_AUDIT_READ] = {"audit_read", "the audit stream tells of every process on the host"},
+	[CAP_PERFMON] = {"perfmon", "performance counters observe other guests"},
+	[CAP_BPF] = {"bpf", "BPF programs run inside the host's kernel; no distribution's boot needs them"},
+	[CAP_CHECKPOINT_RESTORE] = {"checkpoint_restore",
+                                    "choosing pids and reading map_files serves a checkpointer, which is the host"},
 };
 
 #define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
-#define WORD_MAX_LEN 64
-#define BLANKS " \t\r\n,"
+#define WORD_MAX_LEN     64
+#define BLANKS           " \t\r\n,"
 
 const char *privs_cap_name(unsigned cap)
 {
@@ -148,14 +149,14 @@ int privs_keep_mask(const char *keep, const char *drop, bool nesting, uint64_t *
 
 static int get_caps(struct __user_cap_data_struct data[2])
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 
 	return (int)syscall(SYS_capget, &header, data);
 }
 
 static int set_caps(const struct __user_cap_data_struct data[2])
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 
 	return (int)syscall(SYS_capset, &header, data);
 }
@@ -221,7 +222,7 @@ int privs_raise(struct err *err)
 	return 0;
 }
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB             (UINT64_C(1) << 20)
 #define OPEN_FILES_SOFT 1024
 #define OPEN_FILES_HARD 524288
 
@@ -233,29 +234,29 @@ static const struct limit {
 	const char *name;
 	rlim_t soft, hard;
 } limits[] = {
-	{ RLIMIT_CPU, "cpu", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_FSIZE, "fsize", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_DATA, "data", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_STACK, "stack", 8 * MIB, RLIM_INFINITY },
+	{RLIMIT_CPU, "cpu", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_FSIZE, "fsize", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_DATA, "data", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_STACK, "stack", 8 * MIB, RLIM_INFINITY},
 	/* Not 0: the kernel runs a "|program" of core_pattern, as the host's root, for every limit but exactly 1 (core(5),
 	 * do_coredump). To a file nothing shorter than a page is written. The filter keeps guests from changing it. */
-	{ RLIMIT_CORE, "core", 1, 1 },
-	{ RLIMIT_RSS, "rss", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_NPROC, "nproc", RLIM_INFINITY, RLIM_INFINITY }, /* the pids cgroup bounds it */
-	{ RLIMIT_MEMLOCK, "memlock", 8 * MIB, 64 * MIB },
-	{ RLIMIT_AS, "as", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_LOCKS, "locks", RLIM_INFINITY, RLIM_INFINITY },
-	{ RLIMIT_SIGPENDING, "sigpending", 65536, 65536 },
-	{ RLIMIT_MSGQUEUE, "msgqueue", 819200, 819200 },
-	{ RLIMIT_NICE, "nice", 0, 0 },
-	{ RLIMIT_RTPRIO, "rtprio", 0, 0 },
-	{ RLIMIT_RTTIME, "rttime", RLIM_INFINITY, RLIM_INFINITY },
+	{RLIMIT_CORE, "core", 1, 1},
+	{RLIMIT_RSS, "rss", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_NPROC, "nproc", RLIM_INFINITY, RLIM_INFINITY}, /* the pids cgroup bounds it */
+	{RLIMIT_MEMLOCK, "memlock", 8 * MIB, 64 * MIB},
+	{RLIMIT_AS, "as", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_LOCKS, "locks", RLIM_INFINITY, RLIM_INFINITY},
+	{RLIMIT_SIGPENDING, "sigpending", 65536, 65536},
+	{RLIMIT_MSGQUEUE, "msgqueue", 819200, 819200},
+	{RLIMIT_NICE, "nice", 0, 0},
+	{RLIMIT_RTPRIO, "rtprio", 0, 0},
+	{RLIMIT_RTTIME, "rttime", RLIM_INFINITY, RLIM_INFINITY},
 };
 
 /* A hard limit that this process may not raise is kept as it is, a soft one below it. */
 static int set_limit(const struct limit *limit, struct err *err)
 {
-	struct rlimit wish = { .rlim_cur = limit->soft, .rlim_max = limit->hard };
+	struct rlimit wish = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
 	struct rlimit has;
 
 	if (setrlimit((__rlimit_resource_t)limit->resource, &wish) == 0)
@@ -286,7 +287,7 @@ static uint64_t most_open_files(void)
 
 int privs_rlimits(uint64_t open_files, struct err *err)
 {
-	struct limit files = { RLIMIT_NOFILE, "nofile", OPEN_FILES_SOFT, OPEN_FILES_HARD };
+	struct limit files = {RLIMIT_NOFILE, "nofile", OPEN_FILES_SOFT, OPEN_FILES_HARD};
 
 	if (open_files != UINT64_MAX)
 		files.hard = open_files;
@@ -296,7 +297,8 @@ int privs_rlimits(uint64_t open_files, struct err *err)
 	if (files.hard > most) {
 		if (open_files != UINT64_MAX) {
 			(void)err_set(err, ERR_FAILED, "set the limit of open files to %llu", (unsigned long long)open_files);
-			err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files", (unsigned long long)most);
+			err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files",
+			         (unsigned long long)most);
 			return -EIO;
 		}
 		files.hard = most;
@@ -313,7 +315,7 @@ int privs_rlimits(uint64_t open_files, struct err *err)
 
 void privs_reset_signals(void)
 {
-	struct sigaction action = { .sa_handler = SIG_DFL };
+	struct sigaction action = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	for (int number = 1; number <= SIGRTMAX; number++)

@@ -71,7 +71,7 @@ static bool list_is_own(const struct seccomp_request *request)
 /* A program in the place where it is installed uses the installed lists; one in its build tree the lists beside it. */
 static char *lists_folder(void)
 {
-	static const char *const tree[] = { "config/seccomp", "../../config/seccomp" };
+	static const char *const tree[] = {"config/seccomp", "../../config/seccomp"};
 	char exe[4096];
 	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
@@ -105,8 +105,11 @@ static int source_find(int dir_fd, const char *name, struct source *ret)
 	if (fstatat(dir_fd, name, &st, 0) < 0)
 		return -errno;
 	*ret = (struct source){
-		.device = st.st_dev, .inode = st.st_ino, .size = (uint64_t)st.st_size,
-		.mtime = nanoseconds(st.st_mtim), .ctime = nanoseconds(st.st_ctim),
+		.device = st.st_dev,
+		.inode = st.st_ino,
+		.size = (uint64_t)st.st_size,
+		.mtime = nanoseconds(st.st_mtim),
+		.ctime = nanoseconds(st.st_ctim),
 	};
 	return 0;
 }
@@ -114,9 +117,9 @@ static int source_find(int dir_fd, const char *name, struct source *ret)
 /* The lists are known by their inodes, sizes and times: reading and hashing them would take longer than all the rest. */
 static int cache_key(const struct seccomp_request *request, int folder, const char *shown, uint64_t *ret, struct err *err)
 {
-	struct source sources[LIST_COUNT + 1] = { 0 };
-	unsigned char options[] = { request->nesting, request->checkpoint_ready, request->privileged, request->arch32,
-		                    list_is_own(request) };
+	struct source sources[LIST_COUNT + 1] = {0};
+	unsigned char options[] = {request->nesting, request->checkpoint_ready, request->privileged, request->arch32,
+	                           list_is_own(request)};
 	struct utsname host;
 	int r = 0;
 
@@ -208,9 +211,9 @@ static int cache_load(const char *name, uint64_t key, struct seccomp_program *re
 /* A cache that cannot be written costs time at the next start, nothing else. */
 static void cache_save(const char *name, uint64_t key, const struct seccomp_program *program)
 {
-	struct cache_header header = { .magic = CACHE_MAGIC, .key = key, .count = program->count };
-	auto_buf struct buf data = { 0 };
-	struct err err = { 0 };
+	struct cache_header header = {.magic = CACHE_MAGIC, .key = key, .count = program->count};
+	auto_buf struct buf data = {0};
+	struct err err = {0};
 
 	if (seccomp_library_find(&header.library, &err) < 0)
 		return;
@@ -281,7 +284,7 @@ static int collect(const struct seccomp_request *request, int folder, struct sec
 
 static int compile(const struct seccomp_request *request, int folder, struct seccomp_program *ret, struct err *err)
 {
-	__attribute__((cleanup(seccomp_rules_free))) struct seccomp_rules rules = { 0 };
+	__attribute__((cleanup(seccomp_rules_free))) struct seccomp_rules rules = {0};
 	int r = collect(request, folder, &rules, err);
 
 	if (r == 0)
@@ -297,7 +300,7 @@ static int compile(const struct seccomp_request *request, int folder, struct sec
 
 int seccomp_prepare(const struct seccomp_request *request, struct seccomp_program *ret, struct err *err)
 {
-	struct seccomp_program program = { 0 };
+	struct seccomp_program program = {0};
 	char name[4096] = "";
 	uint64_t key = 0;
 
@@ -335,12 +338,12 @@ int seccomp_prepare(const struct seccomp_request *request, struct seccomp_progra
 
 int seccomp_apply(const struct seccomp_program *program, struct err *err)
 {
-	struct sock_fprog filter = { .len = program->count, .filter = program->filter };
+	struct sock_fprog filter = {.len = program->count, .filter = program->filter};
 
 	if (program->count == 0)
 		return 0;
-	/* Without SPEC_ALLOW, kernels before 5.16 would turn speculative stores off for all that the guest runs: a sandbox inside one
-	 * process wants that and asks for it, a system does not (Documentation/userspace-api/spec_ctrl.rst). */
+	/* Without SPEC_ALLOW, kernels before 5.16 would turn speculative stores off for all that the guest runs: a sandbox inside
+	 * one process wants that and asks for it, a system does not (Documentation/userspace-api/spec_ctrl.rst). */
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &filter) == 0)
 		return 0;
 	if (errno == EINVAL && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0)
@@ -351,5 +354,5 @@ int seccomp_apply(const struct seccomp_program *program, struct err *err)
 void seccomp_free(struct seccomp_program *program)
 {
 	free(program->filter);
-	*program = (struct seccomp_program){ 0 };
+	*program = (struct seccomp_program){0};
 }

@@ -17,8 +17,8 @@
 #include "../base/str.h"
 #include "seccomp_rules.h"
 
-#define OFFSET_NR    ((uint32_t)offsetof(struct seccomp_data, nr))
-#define OFFSET_ARCH  ((uint32_t)offsetof(struct seccomp_data, arch))
+#define OFFSET_NR     ((uint32_t)offsetof(struct seccomp_data, nr))
+#define OFFSET_ARCH   ((uint32_t)offsetof(struct seccomp_data, arch))
 #define OFFSET_ARG(n) ((uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define OFFSET_LOW(n)  OFFSET_ARG(n)
@@ -28,9 +28,9 @@
 #define OFFSET_HIGH(n) OFFSET_ARG(n)
 #endif
 
-#define X32_BIT    0x40000000u
-#define NO_CALL    0xffffffffu /* a tracer makes the kernel skip a call by setting its number to -1 */
-#define LIBRARY    "libseccomp.so.2"
+#define X32_BIT 0x40000000u
+#define NO_CALL 0xffffffffu /* a tracer makes the kernel skip a call by setting its number to -1 */
+#define LIBRARY "libseccomp.so.2"
 
 /* libseccomp is loaded at compile time only: linking it would cost every start of isle 45 us. */
 struct library {
@@ -47,7 +47,7 @@ static void library_close(struct library *library)
 
 static int library_open(struct library *ret, struct err *err)
 {
-	struct library library = { .handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL) };
+	struct library library = {.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL)};
 
 	if (library.handle) {
 		*(void **)&library.resolve = dlsym(library.handle, "seccomp_syscall_resolve_name_arch");
@@ -65,8 +65,8 @@ static int library_open(struct library *ret, struct err *err)
 
 int seccomp_library_find(struct seccomp_library *ret, struct err *err)
 {
-	__attribute__((cleanup(library_close))) struct library library = { 0 };
-	struct seccomp_library found = { 0 };
+	__attribute__((cleanup(library_close))) struct library library = {0};
+	struct seccomp_library found = {0};
 	struct stat st;
 	Dl_info info;
 	int r = library_open(&library, err);
@@ -184,9 +184,9 @@ static void emit_cond(struct code *code, const struct seccomp_cond *cond)
 		uint16_t op;
 		uint8_t yes, no;
 	} low[] = {
-		[SECCOMP_EQ] = { BPF_JEQ, 0, TO_FAILED }, [SECCOMP_NE] = { BPF_JEQ, TO_FAILED, 0 },
-		[SECCOMP_GT] = { BPF_JGT, 0, TO_FAILED }, [SECCOMP_GE] = { BPF_JGE, 0, TO_FAILED },
-		[SECCOMP_LT] = { BPF_JGE, TO_FAILED, 0 }, [SECCOMP_LE] = { BPF_JGT, TO_FAILED, 0 },
+		[SECCOMP_EQ] = {BPF_JEQ, 0, TO_FAILED}, [SECCOMP_NE] = {BPF_JEQ, TO_FAILED, 0},
+		[SECCOMP_GT] = {BPF_JGT, 0, TO_FAILED}, [SECCOMP_GE] = {BPF_JGE, 0, TO_FAILED},
+		[SECCOMP_LT] = {BPF_JGE, TO_FAILED, 0}, [SECCOMP_LE] = {BPF_JGT, TO_FAILED, 0},
 	};
 	size_t start = code->count;
 
@@ -266,12 +266,12 @@ static void add_range(struct table *table, struct range range)
 /* The answer to the calls of entries[0..count), which all have one number. */
 static struct range range_of(struct table *table, const struct entry *entries, size_t count, uint32_t fallback)
 {
-	struct range range = { .start = entries[0].nr, .action = fallback, .code_at = table->code.count };
+	struct range range = {.start = entries[0].nr, .action = fallback, .code_at = table->code.count};
 	size_t i = 0;
 
 	for (; i < count && entries[i].rule->cond_count; i++)
 		emit_rule(&table->code, entries[i].rule);
-	/* A lower layer's conditional rules come after an upper layer's: they are sorted so, and an unconditional one ends it all. */
+	/* An upper layer's rules come first, a lower one's behind them; one without conditions ends it all. */
 	if (i < count)
 		range.action = entries[i].rule->action;
 	if (i > 0)
@@ -287,12 +287,11 @@ static int i386_number(const char *name)
 		const char *name;
 		int nr;
 	} calls[] = {
-		{ "socket", 359 }, { "socketpair", 360 }, { "bind", 361 }, { "connect", 362 }, { "listen", 363 },
-		{ "accept4", 364 }, { "getsockopt", 365 }, { "setsockopt", 366 }, { "getsockname", 367 },
-		{ "getpeername", 368 }, { "sendto", 369 }, { "sendmsg", 370 }, { "recvfrom", 371 }, { "recvmsg", 372 },
-		{ "shutdown", 373 }, { "semget", 393 }, { "semctl", 394 }, { "shmget", 395 }, { "shmctl", 396 },
-		{ "shmat", 397 }, { "shmdt", 398 }, { "msgget", 399 }, { "msgsnd", 400 }, { "msgrcv", 401 },
-		{ "msgctl", 402 },
+		{"socket", 359},  {"socketpair", 360}, {"bind", 361},       {"connect", 362},     {"listen", 363},
+		{"accept4", 364}, {"getsockopt", 365}, {"setsockopt", 366}, {"getsockname", 367}, {"getpeername", 368},
+		{"sendto", 369},  {"sendmsg", 370},    {"recvfrom", 371},   {"recvmsg", 372},     {"shutdown", 373},
+		{"semget", 393},  {"semctl", 394},     {"shmget", 395},     {"shmctl", 396},      {"shmat", 397},
+		{"shmdt", 398},   {"msgget", 399},     {"msgsnd", 400},     {"msgrcv", 401},      {"msgctl", 402},
 	};
 
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
@@ -332,11 +331,11 @@ static int build_table(const struct compile *compile, int which, struct table *t
 		int nr = resolve(compile->library, compile->arch[which], rule->name);
 
 		if (nr >= 0)
-			entries[count++] = (struct entry){ .nr = (uint32_t)nr, .order = i, .rule = rule };
+			entries[count++] = (struct entry){.nr = (uint32_t)nr, .order = i, .rule = rule};
 	}
 	qsort(entries, count, sizeof(*entries), entry_compare);
 
-	struct range gap = { .action = rules->fallback };
+	struct range gap = {.action = rules->fallback};
 
 	add_range(table, gap);
 	for (size_t i = 0, end; i < count; i = end) {
@@ -388,7 +387,7 @@ static void emit_tree(struct code *code, const struct table *table, size_t from,
 /* Behind the check of the architecture: the search for the call. */
 static int emit_arch(struct code *code, const struct compile *compile, int which)
 {
-	__attribute__((cleanup(table_free))) struct table table = { 0 };
+	__attribute__((cleanup(table_free))) struct table table = {0};
 	int r = build_table(compile, which, &table);
 
 	if (r < 0)
@@ -430,7 +429,7 @@ static int emit_program(struct code *code, const struct compile *compile)
 
 static void record_unknown(struct seccomp_rules *rules, const struct library *library, uint32_t arch)
 {
-	auto_buf struct buf names = { 0 };
+	auto_buf struct buf names = {0};
 
 	rules->unknown = 0;
 	for (size_t i = 0; i < rules->count; i++) {
@@ -459,15 +458,15 @@ static uint32_t compat_arch(uint32_t native)
 
 int seccomp_compile(struct seccomp_rules *rules, struct seccomp_program *ret, struct err *err)
 {
-	__attribute__((cleanup(library_close))) struct library library = { 0 };
-	auto_code struct code code = { 0 };
+	__attribute__((cleanup(library_close))) struct library library = {0};
+	auto_code struct code code = {0};
 	int r = library_open(&library, err);
 
 	if (r < 0)
 		return r;
 
 	uint32_t native = library.native();
-	struct compile compile = { .library = &library, .rules = rules, .arch = { native, compat_arch(native) } };
+	struct compile compile = {.library = &library, .rules = rules, .arch = {native, compat_arch(native)}};
 
 	r = emit_program(&code, &compile);
 	if (r < 0)
@@ -504,5 +503,5 @@ int seccomp_rules_add(struct seccomp_rules *rules, const struct seccomp_rule *ru
 void seccomp_rules_free(struct seccomp_rules *rules)
 {
 	free(rules->list);
-	*rules = (struct seccomp_rules){ 0 };
+	*rules = (struct seccomp_rules){0};
 }

@@ -40,31 +40,77 @@ struct word_value {
 	const char *word;
 	uint64_t value;
 };
-#define WORD(name) { #name, (uint64_t)(name) }
+#define WORD(name)                      \
+	{                               \
+#name, (uint64_t)(name) \
+	}
 
 static const struct word_value errnos[] = {
-	WORD(EPERM), WORD(ENOENT), WORD(EIO), WORD(ENOEXEC), WORD(EAGAIN), WORD(ENOMEM), WORD(EACCES), WORD(EBUSY), WORD(EEXIST),
-	WORD(ENODEV), WORD(EINVAL), WORD(ENFILE), WORD(EMFILE), WORD(ENOTTY), WORD(ENOSPC), WORD(EROFS), WORD(ENOSYS),
-	WORD(ENODATA), WORD(ENOLINK), WORD(EPROTO), WORD(EUSERS), WORD(ENOPROTOOPT), WORD(EPROTONOSUPPORT),
-	WORD(ESOCKTNOSUPPORT), WORD(EOPNOTSUPP), WORD(ENOTSUP), WORD(EPFNOSUPPORT), WORD(EAFNOSUPPORT), WORD(ENOKEY),
-	WORD(EDQUOT), WORD(ECANCELED),
+	WORD(EPERM),      WORD(ENOENT),  WORD(EIO),          WORD(ENOEXEC),      WORD(EAGAIN),          WORD(ENOMEM),
+	WORD(EACCES),     WORD(EBUSY),   WORD(EEXIST),       WORD(ENODEV),       WORD(EINVAL),          WORD(ENFILE),
+	WORD(EMFILE),     WORD(ENOTTY),  WORD(ENOSPC),       WORD(EROFS),        WORD(ENOSYS),          WORD(ENODATA),
+	WORD(ENOLINK),    WORD(EPROTO),  WORD(EUSERS),       WORD(ENOPROTOOPT),  WORD(EPROTONOSUPPORT), WORD(ESOCKTNOSUPPORT),
+	WORD(EOPNOTSUPP), WORD(ENOTSUP), WORD(EPFNOSUPPORT), WORD(EAFNOSUPPORT), WORD(ENOKEY),          WORD(EDQUOT),
+	WORD(ECANCELED),
 };
 
 static const struct word_value constants[] = {
-	WORD(AF_UNIX), WORD(AF_INET), WORD(AF_INET6), WORD(AF_NETLINK), WORD(AF_PACKET), WORD(AF_KEY), WORD(AF_ALG), WORD(AF_VSOCK),
-	WORD(AF_BLUETOOTH), WORD(AF_CAN), WORD(AF_TIPC), WORD(AF_XDP),
-	WORD(IPPROTO_TCP), WORD(IPPROTO_UDP), WORD(IPPROTO_SCTP), WORD(IPPROTO_DCCP), WORD(IPPROTO_L2TP), WORD(IPPROTO_SMC),
+	WORD(AF_UNIX),
+	WORD(AF_INET),
+	WORD(AF_INET6),
+	WORD(AF_NETLINK),
+	WORD(AF_PACKET),
+	WORD(AF_KEY),
+	WORD(AF_ALG),
+	WORD(AF_VSOCK),
+	WORD(AF_BLUETOOTH),
+	WORD(AF_CAN),
+	WORD(AF_TIPC),
+	WORD(AF_XDP),
+	WORD(IPPROTO_TCP),
+	WORD(IPPROTO_UDP),
+	WORD(IPPROTO_SCTP),
+	WORD(IPPROTO_DCCP),
+	WORD(IPPROTO_L2TP),
+	WORD(IPPROTO_SMC),
 	WORD(IPPROTO_MPTCP),
-	WORD(NETLINK_ROUTE), WORD(NETLINK_USERSOCK), WORD(NETLINK_SOCK_DIAG), WORD(NETLINK_XFRM), WORD(NETLINK_SELINUX),
-	WORD(NETLINK_AUDIT), WORD(NETLINK_FIB_LOOKUP), WORD(NETLINK_CONNECTOR), WORD(NETLINK_NETFILTER),
-	WORD(NETLINK_KOBJECT_UEVENT), WORD(NETLINK_GENERIC), WORD(NETLINK_CRYPTO), WORD(NETLINK_RDMA),
-	WORD(CLONE_NEWNS), WORD(CLONE_NEWUTS), WORD(CLONE_NEWIPC), WORD(CLONE_NEWUSER), WORD(CLONE_NEWPID), WORD(CLONE_NEWNET),
-	WORD(CLONE_NEWCGROUP), WORD(CLONE_NEWTIME),
-	WORD(TIOCSTI), WORD(TIOCLINUX), WORD(MNT_FORCE), WORD(MNT_DETACH), WORD(RLIMIT_CORE),
-	WORD(FAN_CLASS_CONTENT), WORD(FAN_CLASS_PRE_CONTENT), WORD(FAN_UNLIMITED_QUEUE), WORD(FAN_UNLIMITED_MARKS),
+	WORD(NETLINK_ROUTE),
+	WORD(NETLINK_USERSOCK),
+	WORD(NETLINK_SOCK_DIAG),
+	WORD(NETLINK_XFRM),
+	WORD(NETLINK_SELINUX),
+	WORD(NETLINK_AUDIT),
+	WORD(NETLINK_FIB_LOOKUP),
+	WORD(NETLINK_CONNECTOR),
+	WORD(NETLINK_NETFILTER),
+	WORD(NETLINK_KOBJECT_UEVENT),
+	WORD(NETLINK_GENERIC),
+	WORD(NETLINK_CRYPTO),
+	WORD(NETLINK_RDMA),
+	WORD(CLONE_NEWNS),
+	WORD(CLONE_NEWUTS),
+	WORD(CLONE_NEWIPC),
+	WORD(CLONE_NEWUSER),
+	WORD(CLONE_NEWPID),
+	WORD(CLONE_NEWNET),
+	WORD(CLONE_NEWCGROUP),
+	WORD(CLONE_NEWTIME),
+	WORD(TIOCSTI),
+	WORD(TIOCLINUX),
+	WORD(MNT_FORCE),
+	WORD(MNT_DETACH),
+	WORD(RLIMIT_CORE),
+	WORD(FAN_CLASS_CONTENT),
+	WORD(FAN_CLASS_PRE_CONTENT),
+	WORD(FAN_UNLIMITED_QUEUE),
+	WORD(FAN_UNLIMITED_MARKS),
 	WORD(FAN_ENABLE_AUDIT),
-	WORD(KEYCTL_DH_COMPUTE), WORD(KEYCTL_PKEY_QUERY), WORD(KEYCTL_PKEY_ENCRYPT), WORD(KEYCTL_PKEY_DECRYPT),
-	WORD(KEYCTL_PKEY_SIGN), WORD(KEYCTL_PKEY_VERIFY),
+	WORD(KEYCTL_DH_COMPUTE),
+	WORD(KEYCTL_PKEY_QUERY),
+	WORD(KEYCTL_PKEY_ENCRYPT),
+	WORD(KEYCTL_PKEY_DECRYPT),
+	WORD(KEYCTL_PKEY_SIGN),
+	WORD(KEYCTL_PKEY_VERIFY),
 };
 
 #define COUNT(table)   (sizeof(table) / sizeof((table)[0]))
@@ -134,8 +180,10 @@ static int parse_action(const struct line *line, size_t from, uint32_t *ret, siz
 		const char *word;
 		uint32_t action;
 	} actions[] = {
-		{ "allow", SECCOMP_RET_ALLOW }, { "kill", SECCOMP_RET_KILL_PROCESS }, { "log", SECCOMP_RET_LOG },
-		{ "pretend", SECCOMP_RET_ERRNO },
+		{"allow", SECCOMP_RET_ALLOW},
+		{"kill", SECCOMP_RET_KILL_PROCESS},
+		{"log", SECCOMP_RET_LOG},
+		{"pretend", SECCOMP_RET_ERRNO},
 	};
 	const char *word = line->words[from];
 
@@ -209,7 +257,8 @@ static int parse_value(const struct line *line, char *word, uint64_t *ret, struc
 static int parse_op(const char *word)
 {
 	static const char *const ops[] = {
-		[SECCOMP_EQ] = "==", [SECCOMP_NE] = "!=", [SECCOMP_LT] = "<", [SECCOMP_LE] = "<=", [SECCOMP_GT] = ">", [SECCOMP_GE] = ">=",
+		[SECCOMP_EQ] = "==", [SECCOMP_NE] = "!=", [SECCOMP_LT] = "<",
+		[SECCOMP_LE] = "<=", [SECCOMP_GT] = ">",  [SECCOMP_GE] = ">=",
 	};
 
 	for (size_t i = 0; i < COUNT(ops); i++)
@@ -223,7 +272,7 @@ static int parse_cond(const struct line *line, size_t *at, struct seccomp_cond *
 {
 	char *word = line->words[*at];
 	bool wide = strcmp(word + 4, ":64") == 0;
-	struct seccomp_cond cond = { .arg = (uint8_t)(word[3] - '0'), .mask = wide ? UINT64_MAX : UINT32_MAX };
+	struct seccomp_cond cond = {.arg = (uint8_t)(word[3] - '0'), .mask = wide ? UINT64_MAX : UINT32_MAX};
 	uint64_t full = cond.mask;
 
 	if (word[3] > '5' || (!wide && word[4]))
@@ -268,7 +317,7 @@ static int parse_cond(const struct line *line, size_t *at, struct seccomp_cond *
 
 static int parse_rule(const struct line *line, struct seccomp_rules *rules, struct err *err)
 {
-	struct seccomp_rule rule = { .arch = SECCOMP_ARCH_ALL };
+	struct seccomp_rule rule = {.arch = SECCOMP_ARCH_ALL};
 	size_t at, first, names;
 	int r = parse_action(line, 0, &rule.action, &at, err);
 
@@ -311,7 +360,8 @@ static int parse_line(const struct line *line, struct seccomp_rules *rules, bool
 		return 0;
 	if (strcmp(line->words[0], "include") == 0) {
 		if (line->count != 2 || strcmp(line->words[1], "default") != 0)
-			return bad_line(line, err, "the one list to include is 'default', not", line->count > 1 ? line->words[1] : "");
+			return bad_line(line, err, "the one list to include is 'default', not",
+			                line->count > 1 ? line->words[1] : "");
 		*ret_include = true;
 		return 0;
 	}

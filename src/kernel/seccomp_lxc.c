@@ -112,11 +112,11 @@ static int parse_argument(const struct profile *profile, char *text, struct secc
 		const char *name, *sign;
 		int op;
 	} ops[] = {
-		{ "SCMP_CMP_NE", "!=", SECCOMP_NE }, { "SCMP_CMP_LT", "<", SECCOMP_LT }, { "SCMP_CMP_LE", "<=", SECCOMP_LE },
-		{ "SCMP_CMP_EQ", "==", SECCOMP_EQ }, { "SCMP_CMP_GE", ">=", SECCOMP_GE }, { "SCMP_CMP_GT", ">", SECCOMP_GT },
-		{ "SCMP_CMP_MASKED_EQ", "&=", -1 },
+		{"SCMP_CMP_NE", "!=", SECCOMP_NE}, {"SCMP_CMP_LT", "<", SECCOMP_LT},  {"SCMP_CMP_LE", "<=", SECCOMP_LE},
+		{"SCMP_CMP_EQ", "==", SECCOMP_EQ}, {"SCMP_CMP_GE", ">=", SECCOMP_GE}, {"SCMP_CMP_GT", ">", SECCOMP_GT},
+		{"SCMP_CMP_MASKED_EQ", "&=", -1},
 	};
-	char *field[4] = { text };
+	char *field[4] = {text};
 	size_t fields = 1, known = 0;
 	uint64_t index, mask = 0;
 
@@ -132,7 +132,8 @@ static int parse_argument(const struct profile *profile, char *text, struct secc
 		field[i] += strspn(field[i], BLANKS);
 		field[i][strcspn(field[i], BLANKS)] = '\0';
 	}
-	while (known < sizeof(ops) / sizeof(ops[0]) && strcmp(field[2], ops[known].name) != 0 && strcmp(field[2], ops[known].sign) != 0)
+	while (known < sizeof(ops) / sizeof(ops[0]) && strcmp(field[2], ops[known].name) != 0 &&
+	       strcmp(field[2], ops[known].sign) != 0)
 		known++;
 	if (known == sizeof(ops) / sizeof(ops[0]))
 		return bad(profile, "unknown comparison", field[2]);
@@ -155,24 +156,28 @@ static int parse_section(struct profile *profile, const char *name)
 		const char *name;
 		uint8_t arch;
 	} here[] = {
-		{ "[all]", SECCOMP_ARCH_ALL },
+		{"[all]", SECCOMP_ARCH_ALL},
 #if defined(__x86_64__)
-		{ "[x86_64]", SECCOMP_ARCH_NATIVE }, { "[amd64]", SECCOMP_ARCH_NATIVE }, { "[x86]", SECCOMP_ARCH_COMPAT },
+		{"[x86_64]", SECCOMP_ARCH_NATIVE},
+		{"[amd64]", SECCOMP_ARCH_NATIVE},
+		{"[x86]", SECCOMP_ARCH_COMPAT},
 #elif defined(__aarch64__)
-		{ "[arm64]", SECCOMP_ARCH_NATIVE }, { "[arm]", SECCOMP_ARCH_COMPAT },
+		{"[arm64]", SECCOMP_ARCH_NATIVE},
+		{"[arm]", SECCOMP_ARCH_COMPAT},
 #elif defined(__i386__)
-		{ "[x86]", SECCOMP_ARCH_NATIVE },
+		{"[x86]", SECCOMP_ARCH_NATIVE},
 #elif defined(__arm__)
-		{ "[arm]", SECCOMP_ARCH_NATIVE },
+		{"[arm]", SECCOMP_ARCH_NATIVE},
 #elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-		{ "[ppc64le]", SECCOMP_ARCH_NATIVE },
+		{"[ppc64le]", SECCOMP_ARCH_NATIVE},
 #elif defined(__s390x__)
-		{ "[s390x]", SECCOMP_ARCH_NATIVE },
+		{"[s390x]", SECCOMP_ARCH_NATIVE},
 #endif
 	};
 	static const char *const others[] = {
-		"[x86]", "[x32]", "[x86_64]", "[amd64]", "[arm]", "[arm64]", "[ppc]", "[ppc64]", "[ppc64le]", "[mips]", "[mips64]",
-		"[mips64n32]", "[mipsel]", "[mipsel64]", "[mipsel64n32]", "[s390]", "[s390x]", "[riscv64]", "[loongarch64]",
+		"[x86]",         "[x32]",     "[x86_64]", "[amd64]",   "[arm]",         "[arm64]",  "[ppc]",
+		"[ppc64]",       "[ppc64le]", "[mips]",   "[mips64]",  "[mips64n32]",   "[mipsel]", "[mipsel64]",
+		"[mipsel64n32]", "[s390]",    "[s390x]",  "[riscv64]", "[loongarch64]",
 	};
 
 	for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
@@ -200,14 +205,14 @@ static int add(const struct profile *profile, const struct seccomp_rule *rule)
 
 static int parse_rule(const struct profile *profile, char *text)
 {
-	struct seccomp_rule rule = { .action = profile->rule_action, .arch = profile->arch };
+	struct seccomp_rule rule = {.action = profile->rule_action, .arch = profile->arch};
 	char *at = text;
 	char *name = next_word(&at);
 
 	if (strcmp(name, "reject_force_umount") == 0) {
 		rule.action = SECCOMP_RET_ERRNO | EACCES;
 		rule.cond_count = 1;
-		rule.conds[0] = (struct seccomp_cond){ .arg = 1, .op = SECCOMP_EQ, .mask = MNT_FORCE, .value = MNT_FORCE };
+		rule.conds[0] = (struct seccomp_cond){.arg = 1, .op = SECCOMP_EQ, .mask = MNT_FORCE, .value = MNT_FORCE};
 		(void)str_copy(rule.name, sizeof(rule.name), "umount2"); /* it fits */
 		return add(profile, &rule);
 	}
@@ -290,7 +295,7 @@ bool seccomp_lxc_is(const char *text)
 int seccomp_lxc_parse(const char *text, const char *shown, struct seccomp_rules *rules, struct err *err)
 {
 	auto_free char *copy = strdup(text);
-	struct profile profile = { .shown = shown, .rules = rules, .err = err };
+	struct profile profile = {.shown = shown, .rules = rules, .err = err};
 
 	if (!copy)
 		return err_num(err, ENOMEM, "read LXC seccomp profile %s", shown);

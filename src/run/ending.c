@@ -3,11 +3,15 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "ending.h"
 #include "eventlog.h"
@@ -58,8 +62,34 @@ static bool child_status(int pidfd, int *ret)
 	return true;
 }
 
+/* proc(5): /proc/PID/stat ends with the status that wait(2) would give, as long as nobody has waited. */
+static bool zombie_status(pid_t pid, int *ret)
+{
+	char path[64] = "/proc/", number[EVENTLOG_NUMBER], text[1024];
+	const char *state = NULL, *last = NULL;
+	int fd;
+	ssize_t n;
+
+	eventlog_add(path, sizeof(path), eventlog_number(number, pid));
+	eventlog_add(path, sizeof(path), "/stat");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	state = strrchr(text, ')');
+	last = strrchr(text, ' ');
+	if (!state || strncmp(state, ") Z ", 4) != 0 || last <= state) /* reaped, and the pid may be another's */
+		return false;
+	*ret = strtol(last + 1, NULL, 10);
+	return true;
+}
+
 /* The status is kept with the pidfd when the parent has reaped the process, which poll(2) tells as a hangup. */
-static bool foreign_status(int pidfd, int *ret)
+static bool kept_status(int pidfd, int *ret)
 {
 	struct exit_info info;
 
@@ -78,12 +108,20 @@ static bool foreign_status(int pidfd, int *ret)
 	return false;
 }
 
-void ending_of(int pidfd, bool is_child, char out[ENDING_SIZE])
+static bool foreign_status(int pidfd, pid_t pid, int *ret)
+{
+	if (!zombie_status(pid, ret) && !kept_status(pidfd, ret))
+		return false;
+	/* The kept status, and before Linux 5.17 the other one too, is init's own, without what reboot(2) made of it. */
+	return *ret != 0 && *ret != SIGKILL;
+}
+
+void ending_of(int pidfd, pid_t pid, bool is_child, char out[ENDING_SIZE])
 {
 	int status;
 
 	out[0] = '\0';
-	if (is_child ? child_status(pidfd, &status) : foreign_status(pidfd, &status))
+	if (is_child ? child_status(pidfd, &status) : foreign_status(pidfd, pid, &status))
 		ending_from_status(status, out);
 	else
 		eventlog_add(out, ENDING_SIZE, "unknown");

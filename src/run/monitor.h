@@ -9,17 +9,17 @@
  * child. When init ends the monitor becomes `isle` again by exec (verb below) to undo the start or, after
  * a reboot from inside, to start anew: one pid for the guest's whole run. */
 struct monitor_args {
-	const char *name;        /* guest */
-	const char *store_root;  /* NULL: the default instance */
-	const char *isle;        /* absolute path of the isle program to become at the end */
-	int guest_fd;            /* guests/NAME: holds the folder `log` */
-	int run_fd;              /* run/NAME */
+	const char *name;       /* guest */
+	const char *store_root; /* NULL: the default instance */
+	const char *isle;       /* absolute path of the isle program to become at the end */
+	int guest_fd;           /* guests/NAME: holds the folder `log` */
+	int run_fd;             /* run/NAME */
 	int init_pidfd;
-	pid_t init_pid;          /* for messages */
-	int console_fd;          /* the pty's master */
-	int control_fd;          /* listening socket */
-	unsigned long log_max;   /* bytes of log/console before it is rotated (one old file is kept: log/console.1); 0: no log */
-	int is_child;            /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
+	pid_t init_pid;
+	int console_fd;        /* the pty's master */
+	int control_fd;        /* listening socket */
+	unsigned long log_max; /* bytes of log/console before it is rotated (one old file is kept: log/console.1); 0: no log */
+	int is_child;          /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
 };
 
 /* The five descriptors are passed on by number, every other one is closed. isle-monitor is the one beside the running program,
@@ -28,6 +28,6 @@ int monitor_exec(const struct monitor_args *args, struct err *err);
 
 /* What isle-monitor executes at init's end, with nothing else open but stdio on /dev/null, in / and with default signals:
  *   isle monitor-after --name NAME [--path ROOT] --how HOW --console FD --control FD --guest FD --run FD
- * HOW: "reboot" | "poweroff" | "exit:N" | "signal:N" | "unknown" (taken over and no exit status to be had).
+ * HOW: "reboot" | "poweroff" | "exit:N" | "signal:N" | "unknown" (taken over, and no certain status to be had).
  * The four descriptors are not close-on-exec, and console and control are O_NONBLOCK. At "reboot" clients were not told of an end:
  * they have connected to the control socket again and wait there for the next monitor, or for the socket to be closed. */

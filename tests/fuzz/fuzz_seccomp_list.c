@@ -12,9 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct seccomp_rules rules = { 0 };
-	struct seccomp_program program = { 0 };
-	struct err err = { 0 };
+	struct seccomp_rules rules = {0};
+	struct seccomp_program program = {0};
+	struct err err = {0};
 	bool include;
 	char *text = malloc(size + 1);
 
@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 
-	int r = seccomp_lxc_is(text) ? seccomp_lxc_parse(text, "fuzz", &rules, &err) : seccomp_list_parse(text, "fuzz", &rules, &include, &err);
+	int r = seccomp_lxc_is(text) ? seccomp_lxc_parse(text, "fuzz", &rules, &err)
+	                             : seccomp_list_parse(text, "fuzz", &rules, &include, &err);
 
 	if (r < 0 && !err.what[0])
 		abort(); /* a refusal without a reason */

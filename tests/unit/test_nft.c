@@ -88,10 +88,11 @@ static void elements_are_found(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(tables_come_and_go, fresh), cmocka_unit_test_setup(failures_have_words, fresh),
 		cmocka_unit_test_setup(a_transaction_is_whole, fresh), cmocka_unit_test_setup(elements_are_found, fresh),
 	};
 
+	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), fresh);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

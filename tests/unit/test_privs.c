@@ -39,11 +39,12 @@ static int in_child(int (*fn)(void))
 static void test_default_mask(void **state)
 {
 	static const unsigned lost[] = {
-		CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_TIME, CAP_SYS_PACCT, CAP_SYSLOG, CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND,
-		CAP_MAC_ADMIN, CAP_MAC_OVERRIDE, CAP_AUDIT_READ, CAP_PERFMON, CAP_BPF, CAP_CHECKPOINT_RESTORE,
+		CAP_SYS_MODULE, CAP_SYS_RAWIO,     CAP_SYS_TIME,           CAP_SYS_PACCT,    CAP_SYSLOG,
+		CAP_WAKE_ALARM, CAP_BLOCK_SUSPEND, CAP_MAC_ADMIN,          CAP_MAC_OVERRIDE, CAP_AUDIT_READ,
+		CAP_PERFMON,    CAP_BPF,           CAP_CHECKPOINT_RESTORE,
 	};
 	uint64_t mask = 0, nesting = 0, expected = BIT(CAP_LAST_CAP + 1) - 1;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++)
 		expected &= ~BIT(lost[i]);
@@ -62,7 +63,7 @@ static void test_default_mask(void **state)
 static void test_words(void **state)
 {
 	uint64_t mask = 0, base = 0;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	assert_int_equal(privs_keep_mask(NULL, NULL, false, &base, &err), 0);
 	assert_int_equal(privs_keep_mask("sys_time  CAP_SYSLOG,", "net_raw Mknod", false, &mask, &err), 0);
@@ -71,7 +72,7 @@ static void test_words(void **state)
 
 static void test_bad_words(void **state)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	uint64_t mask = 77;
 
 	assert_int_equal(privs_keep_mask("sys_tim", NULL, false, &mask, &err), -EINVAL);
@@ -110,8 +111,8 @@ static uint64_t status_caps(const char *name)
 static int apply_child(void)
 {
 	uint64_t mask, had = status_caps("CapPrm");
-	struct err err = { 0 };
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct err err = {0};
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
 	/* what a careless caller may leave: inheritable and ambient sets, keep-caps */
@@ -170,7 +171,7 @@ static void test_apply(void **state)
 
 static int raise_child(void)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	uint64_t permitted = status_caps("CapPrm");
 
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || syscall(SYS_setresuid, -1, 65534, -1) < 0)
@@ -192,10 +193,10 @@ static void test_raise(void **state)
 static int limits_child(void)
 {
 	struct rlimit limit;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_max == 0)
-		return 1; /* nothing that is worth testing in */
+		return 1;   /* nothing that is worth testing in */
 	limit.rlim_cur = 0; /* as many shells have it */
 	if (status_caps("CapEff") & BIT(CAP_SYS_RESOURCE))
 		limit.rlim_max = 0;
@@ -218,11 +219,12 @@ static int limits_child(void)
 
 static int limits_unprivileged_child(void)
 {
-	struct rlimit limit = { 500, 600 };
-	struct rlimit core = { 4096, 4096 };
-	struct err err = { 0 };
+	struct rlimit limit = {500, 600};
+	struct rlimit core = {4096, 4096};
+	struct err err = {0};
 
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 || syscall(SYS_setresuid, 65534, 65534, 65534) < 0)
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
+	    syscall(SYS_setresuid, 65534, 65534, 65534) < 0)
 		return 1;
 	if (privs_rlimits(UINT64_MAX, &err) < 0)
 		return 2;
@@ -270,8 +272,8 @@ static void test_signals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default_mask), cmocka_unit_test(test_words),  cmocka_unit_test(test_bad_words),
-		cmocka_unit_test(test_apply),        cmocka_unit_test(test_raise),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_default_mask), cmocka_unit_test(test_words), cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_apply),        cmocka_unit_test(test_raise), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_signals),
 	};
 

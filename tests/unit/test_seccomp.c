@@ -55,7 +55,7 @@ static void remove_cache(char *folder)
 static int under(const struct seccomp_request *request, int (*fn)(void))
 {
 	struct seccomp_program program;
-	struct err err = { 0 };
+	struct err err = {0};
 	int status;
 
 	if (seccomp_prepare(request, &program, &err) < 0)
@@ -76,18 +76,18 @@ static int under(const struct seccomp_request *request, int (*fn)(void))
 }
 
 /* Expectations inside a child: the number of the line that failed is its exit status, modulo 250. */
-#define WANT(condition)                             \
-	do {                                        \
-		if (!(condition)) {                 \
+#define WANT(condition)                                                                           \
+	do {                                                                                      \
+		if (!(condition)) {                                                               \
 			fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #condition, errno); \
-			return 1 + __LINE__ % 250;  \
-		}                                   \
+			return 1 + __LINE__ % 250;                                                \
+		}                                                                                 \
 	} while (0)
 #define FAILS(call, number) WANT((errno = 0, (call) < 0) && errno == (number))
 #define ALLOWED(call)       WANT((errno = 0, (call) >= 0) || (errno != ENOSYS && errno != EPERM))
 
-static const struct seccomp_request plain = { .list = NULL };
-static const struct seccomp_request ready = { .list = "default", .checkpoint_ready = true };
+static const struct seccomp_request plain = {.list = NULL};
+static const struct seccomp_request ready = {.list = "default", .checkpoint_ready = true};
 
 static int calls_refused(void)
 {
@@ -120,7 +120,7 @@ static int calls_refused(void)
 
 static int calls_allowed(void)
 {
-	char handle[256] = { 0 };
+	char handle[256] = {0};
 	int mount_id;
 
 	ALLOWED(syscall(SYS_unshare, CLONE_NEWNS));
@@ -132,7 +132,7 @@ static int calls_allowed(void)
 	ALLOWED(syscall(SYS_personality, 0x40000));
 	ALLOWED(syscall(SYS_ptrace, 0, 0, 0, 0));
 	ALLOWED(syscall(SYS_clone3, NULL, 0));
-	ALLOWED(syscall(SYS_seccomp, 2 /* GET_ACTION_AVAIL */, 0, &(uint32_t){ SECCOMP_RET_ALLOW }));
+	ALLOWED(syscall(SYS_seccomp, 2 /* GET_ACTION_AVAIL */, 0, &(uint32_t){SECCOMP_RET_ALLOW}));
 	*(uint32_t *)handle = 128;
 	ALLOWED(syscall(SYS_name_to_handle_at, AT_FDCWD, "/", handle, &mount_id, 0));
 	WANT(fork() >= 0);
@@ -191,7 +191,7 @@ static int socket_families(void)
 
 static int core_limit(void)
 {
-	struct rlimit limit, wish = { 0, RLIM_INFINITY };
+	struct rlimit limit, wish = {0, RLIM_INFINITY};
 
 	/* as it was, whatever is asked, also with a structure whose address has 32 zeros at its end */
 	WANT(getrlimit(RLIMIT_CORE, &limit) == 0);
@@ -200,7 +200,7 @@ static int core_limit(void)
 	WANT(syscall(SYS_prlimit64, 0, RLIMIT_CORE, (void *)0x700000000ul, NULL) == 0);
 	WANT(syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &wish) == 0);
 	WANT(wish.rlim_cur == limit.rlim_cur && wish.rlim_max == limit.rlim_max);
-	wish = (struct rlimit){ 50, 60 };
+	wish = (struct rlimit){50, 60};
 	WANT(setrlimit(RLIMIT_NOFILE, &wish) == 0);
 	WANT(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == 50);
 	return 0;
@@ -244,8 +244,8 @@ static int nesting_calls(void)
 
 static void test_options(void **state)
 {
-	struct seccomp_request privileged = { .privileged = true };
-	struct seccomp_request nesting = { .nesting = true, .checkpoint_ready = true };
+	struct seccomp_request privileged = {.privileged = true};
+	struct seccomp_request nesting = {.nesting = true, .checkpoint_ready = true};
 
 	assert_int_equal(under(&privileged, no_keys), 0);
 	if (geteuid() == 0)
@@ -254,7 +254,7 @@ static void test_options(void **state)
 
 static int ready_namespaces(void)
 {
-	static const unsigned long refused[] = { CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUSER, 0x02000000 /* cgroup */ };
+	static const unsigned long refused[] = {CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUSER, 0x02000000 /* cgroup */};
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		FAILS(syscall(SYS_unshare, refused[i]), EPERM);
@@ -313,10 +313,10 @@ static int i386_calls(void)
 	WANT(call_i386(102, 8, 0, 0) == -EAFNOSUPPORT);
 	WANT(call_i386(102, 2, 0, 0) == -EFAULT); /* bind: the kernel reads its arguments */
 	WANT(call_i386(310, CLONE_NEWUTS, 0, 0) == -EPERM);
-	WANT(call_i386(357, 0, 0, 0) == -EPERM); /* bpf */
-	WANT(call_i386(25, 0, 0, 0) == -EPERM); /* stime */
-	WANT(call_i386(110, 3, 0, 0) == -EPERM); /* iopl */
-	WANT(call_i386(425, 1, 0, 0) == -ENOSYS); /* io_uring_setup */
+	WANT(call_i386(357, 0, 0, 0) == -EPERM);      /* bpf */
+	WANT(call_i386(25, 0, 0, 0) == -EPERM);       /* stime */
+	WANT(call_i386(110, 3, 0, 0) == -EPERM);      /* iopl */
+	WANT(call_i386(425, 1, 0, 0) == -ENOSYS);     /* io_uring_setup */
 	WANT(call_i386(75, RLIMIT_CORE, 16, 0) == 0); /* setrlimit pretends, or it would fail on the address */
 	WANT(call_i386(75, RLIMIT_NOFILE, 16, 0) == -EFAULT);
 	WANT(call_i386(340, 0, RLIMIT_CORE, 16) == 0);
@@ -333,7 +333,7 @@ static int i386_socketcall(void)
 
 static void test_other_entries(void **state)
 {
-	struct seccomp_request i386 = { .checkpoint_ready = true, .arch32 = true };
+	struct seccomp_request i386 = {.checkpoint_ready = true, .arch32 = true};
 	int r = under(&ready, i386_calls);
 
 	assert_int_equal(under(&plain, x32_call), 256 + SIGSYS);
@@ -345,7 +345,7 @@ static void test_other_entries(void **state)
 
 static uint32_t answer(const struct seccomp_program *program, uint32_t arch, uint32_t nr)
 {
-	struct seccomp_data data = { .nr = (int)nr, .arch = arch };
+	struct seccomp_data data = {.nr = (int)nr, .arch = arch};
 
 	return bpf_run(program->filter, program->count, &data);
 }
@@ -354,16 +354,17 @@ static uint32_t answer(const struct seccomp_program *program, uint32_t arch, uin
 static void test_combinations(void **state)
 {
 	for (unsigned bits = 0; bits < 16; bits++) {
-		struct seccomp_request request = { .nesting = bits & 1, .checkpoint_ready = bits & 2, .privileged = bits & 4, .arch32 = bits & 8 };
+		struct seccomp_request request = {
+			.nesting = bits & 1, .checkpoint_ready = bits & 2, .privileged = bits & 4, .arch32 = bits & 8};
 		struct seccomp_program program;
-		struct err err = { 0 };
+		struct err err = {0};
 
 		assert_int_equal(seccomp_prepare(&request, &program, &err), 0);
 		assert_true(program.count > 200 && program.count < 2000);
 		assert_int_equal(answer(&program, 0, 0), SECCOMP_RET_KILL_PROCESS);
 		assert_int_equal(answer(&program, AUDIT_ARCH_S390, 0), SECCOMP_RET_KILL_PROCESS);
 #ifdef __x86_64__
-		static const uint32_t eperm[] = { SYS_init_module, SYS_kexec_load, SYS_open_by_handle_at, SYS_syslog, SYS_iopl };
+		static const uint32_t eperm[] = {SYS_init_module, SYS_kexec_load, SYS_open_by_handle_at, SYS_syslog, SYS_iopl};
 
 		for (size_t i = 0; i < sizeof(eperm) / sizeof(eperm[0]); i++)
 			assert_int_equal(answer(&program, AUDIT_ARCH_X86_64, eperm[i]), SECCOMP_RET_ERRNO | EPERM);
@@ -383,9 +384,9 @@ static void test_combinations(void **state)
 
 static void test_none(void **state)
 {
-	struct seccomp_request request = { .list = "none", .cache = "/nowhere" };
-	struct seccomp_program program = { .count = 9 };
-	struct err err = { 0 };
+	struct seccomp_request request = {.list = "none", .cache = "/nowhere"};
+	struct seccomp_program program = {.count = 9};
+	struct err err = {0};
 
 	assert_int_equal(seccomp_prepare(&request, &program, &err), 0);
 	assert_int_equal(program.count, 0);
@@ -411,7 +412,7 @@ static char *only_file(const char *folder)
 static void prepare_equal(const struct seccomp_request *request, const struct seccomp_program *expected)
 {
 	struct seccomp_program program;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	assert_int_equal(seccomp_prepare(request, &program, &err), 0);
 	assert_int_equal(program.count, expected->count);
@@ -430,9 +431,9 @@ static void write_at(const char *file, off_t at, const void *data, size_t len)
 static void test_cache(void **state)
 {
 	char *cache = make_cache();
-	struct seccomp_request request = { .checkpoint_ready = true, .cache = cache };
+	struct seccomp_request request = {.checkpoint_ready = true, .cache = cache};
 	struct seccomp_program first;
-	struct err err = { 0 };
+	struct err err = {0};
 	struct stat before, after;
 
 	assert_int_equal(seccomp_prepare(&request, &first, &err), 0);
@@ -473,9 +474,9 @@ static void test_cache(void **state)
 static void test_cache_trust(void **state)
 {
 	char *cache = make_cache();
-	struct seccomp_request request = { .cache = cache };
+	struct seccomp_request request = {.cache = cache};
 	struct seccomp_program first;
-	struct err err = { 0 };
+	struct err err = {0};
 	struct stat st;
 
 	assert_int_equal(seccomp_prepare(&request, &first, &err), 0);
@@ -510,7 +511,7 @@ static void test_cache_trust(void **state)
 	seccomp_free(&first);
 	remove_cache(cache);
 
-	struct seccomp_request nowhere = { .cache = "/proc/isle-no-cache" };
+	struct seccomp_request nowhere = {.cache = "/proc/isle-no-cache"};
 
 	assert_int_equal(seccomp_prepare(&nowhere, &first, &err), 0); /* costs time, nothing else */
 	seccomp_free(&first);
@@ -519,14 +520,14 @@ static void test_cache_trust(void **state)
 static void test_two_at_once(void **state)
 {
 	char *cache = make_cache();
-	struct seccomp_request request = { .cache = cache };
+	struct seccomp_request request = {.cache = cache};
 	pid_t pids[8];
 
 	for (size_t i = 0; i < 8; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
 			struct seccomp_program program;
-			struct err err = { 0 };
+			struct err err = {0};
 
 			for (int n = 0; n < 20; n++)
 				if (seccomp_prepare(&request, &program, &err) < 0 || program.count < 200)
@@ -549,17 +550,13 @@ static void test_two_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_checkpoint_ready),
+		cmocka_unit_test(test_calls),         cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_options),       cmocka_unit_test(test_checkpoint_ready),
 #ifdef __x86_64__
 		cmocka_unit_test(test_other_entries),
 #endif
-		cmocka_unit_test(test_combinations),
-		cmocka_unit_test(test_none),
-		cmocka_unit_test(test_cache),
-		cmocka_unit_test(test_cache_trust),
+		cmocka_unit_test(test_combinations),  cmocka_unit_test(test_none),
+		cmocka_unit_test(test_cache),         cmocka_unit_test(test_cache_trust),
 		cmocka_unit_test(test_two_at_once),
 	};
 

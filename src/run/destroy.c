@@ -1,0 +1,44 @@
+/* Removes a guest with all that belongs to it. */
+#include "config.h"
+
+#include <errno.h>
+
+#include "../guest/record.h"
+#include "create.h"
+#include "destroy.h"
+#include "repair.h"
+#include "stop.h"
+
+static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *err)
+{
+	struct stop_request kill = {.kill = true};
+	int r = repair_as_needed(guest, err);
+
+	if (r < 0)
+		return r;
+	enum state state = guest_state(guest->store, guest->name, NULL);
+
+	if (state == STATE_STOPPED)
+		return 0;
+	if (force)
+		return stop_guest(guest, &kill, err);
+	(void)err_set(err, ERR_STATE, "destroy a guest that is %s", state_names[state]);
+	return err_hint(err, "isle stop %s, or --force to kill it", guest->name);
+}
+
+int destroy_guest(const struct store *store, const char *name, bool force, struct err *err)
+{
+	struct guest *guest = NULL;
+	int r = guest_open(store, name, &guest, err);
+
+	if (r == 0)
+		r = guest_lock(guest, STORE_LOCK_MS, err);
+	if (r == 0)
+		r = make_sure_it_is_stopped(guest, force, err);
+	if (r == 0)
+		r = create_discard(guest, err);
+	if (r == 0)
+		store_forget_lock(store, name);
+	guest_free(guest);
+	return r;
+}

@@ -1,0 +1,231 @@
+# What the tests share: commands, waiting, and the search for what is left behind.
+# shellcheck shell=bash
+
+# For people who start bats by hand: nothing here may run on the host itself.
+: "${E2E_TAG:=}" "${E2E_ROOT:?start the tests by tests/e2e/run}" "${ISLE_PATH:?}" "${ISLE:?}"
+
+# Commands
+
+isle() {
+	"$ISLE" "$@"
+}
+
+# A busybox guest: NAME OPTION-OF-CREATE...
+make_guest() {
+	isle create -q -t busybox "$@"
+}
+
+# A Debian guest; the whole test is skipped where there is no image.
+make_debian() {
+	needs_debian
+	isle create -q -t debian "$@" -- --release bookworm --packages openssh-server
+}
+
+needs_debian() {
+	[ "$E2E_DEBIAN" = yes ] || skip "no Debian image (E2E_DEBIAN=$E2E_DEBIAN)"
+}
+
+needs() {
+	command -v "$1" >/dev/null || skip "$1 is not installed"
+}
+
+# A field of a guest as JSON has it: NAME FILTER-OF-JQ
+field() {
+	isle info --json "$1" | jq -r "$2"
+}
+
+state() {
+	isle list --columns state -q "$1"
+}
+
+init_pid() {
+	field "$1" .pid
+}
+
+monitor_pid() {
+	field "$1" .monitor_pid
+}
+
+address() {
+	field "$1" .links[0].address | cut -d/ -f1
+}
+
+address6() {
+	field "$1" .links[0].address6 | cut -d/ -f1
+}
+
+# Asserting
+
+# Says why a test failed, and ends it.
+flunk() {
+	printf '%s\n' "$@" >&2
+	return 1
+}
+
+# is WHAT EXPECTED GOT
+is() {
+	[ "$2" = "$3" ] || flunk "$1: expected '$2', got '$3'"
+}
+
+isnt() {
+	[ "$2" != "$3" ] || flunk "$1: '$3' is what it must not be"
+}
+
+# says TEXT: the last `run` printed it.
+says() {
+	# shellcheck disable=SC2154 # bats sets output
+	[[ $output == *"$1"* ]] || flunk "expected to read: $1" "read: $output"
+}
+
+says_not() {
+	[[ $output != *"$1"* ]] || flunk "expected not to read: $1" "read: $output"
+}
+
+# fails STATUS COMMAND...: it fails with that status and says something.
+fails() {
+	local expected=$1
+	shift
+	run "$@"
+	# shellcheck disable=SC2154 # bats sets status
+	[ "$status" -eq "$expected" ] || flunk "expected status $expected, got $status: $*" "$output"
+	[ -n "$output" ] || flunk "it failed without a word: $*"
+}
+
+# works COMMAND...: for what must succeed and whose output is looked at.
+works() {
+	run "$@"
+	[ "$status" -eq 0 ] || flunk "status $status: $*" "$output"
+}
+
+# wait_until SECONDS COMMAND...: polls, for what no command of isle's can be waited for.
+wait_until() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || flunk "in vain waited for: $*" || return 1
+		read -r -t 0.05 <> <(:) || :
+	done
+}
+
+# gone PID: no such process, or only its shell.
+gone() {
+	local status
+	status=$(ps -o stat= -p "$1") || return 0
+	[[ $status == Z* ]]
+}
+
+milliseconds() {
+	local now=$EPOCHREALTIME
+	printf '%s' $((${now%[.,]*} * 1000 + 10#${now#*[.,]} / 1000))
+}
+
+# What is left behind
+
+mount_table() {
+	# Without the numbers that differ from one look to the next.
+	cut -d' ' -f4- /proc/self/mountinfo | sort
+}
+
+cgroups_left() {
+	find /sys/fs/cgroup -mindepth 2 -type d -path "*/isle-$E2E_TAG/*" 2>/dev/null
+}
+
+# Of the guests: a network with its bridge stays.
+links_left() {
+	ip -o -d link show | awk -F': ' '$2 != "lo" && !/ bridge forward_delay/ { print $2 }'
+	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is$E2E_TAG[^:@]*\| isle$E2E_TAG[^:@]*"
+}
+
+rules_left() {
+	nft list ruleset 2>/dev/null | grep -n "is$E2E_TAG-"
+	nft list tables 2>/dev/null | grep -v '^table inet isle$'
+}
+
+loops_left() {
+	losetup --noheadings --output NAME,BACK-FILE 2>/dev/null | grep -F "$E2E_ROOT"
+}
+
+# isle's own, and those in process namespaces below this one, which are guests'.
+processes_left() {
+	local ours pid folder name
+	ours=$(readlink /proc/self/ns/pid)
+	for folder in /proc/[0-9]*; do
+		pid=${folder#/proc/}
+		name=$(cat "$folder/comm" 2>/dev/null) || continue
+		[[ $(cat "$folder/stat" 2>/dev/null) == *') Z '* ]] && continue
+		if [[ $name == isle* ]] || [ "$(readlink "$folder/ns/pid" || echo "$ours")" != "$ours" ]; then
+			printf '%s %s\n' "$pid" "$(tr '\0' ' ' <"$folder/cmdline")"
+		fi
+	done 2>/dev/null
+}
+
+# Files of runs and of guests that are not among GUEST...
+files_left() {
+	local known=" $* " path name id ids=' '
+
+	for name; do
+		id=$(sed -n 's/^id *= *//p' "$ISLE_PATH/guests/$name/config" 2>/dev/null)
+		ids+="$id "
+	done
+	for path in "$ISLE_PATH"/guests/* "$ISLE_PATH"/guests/.[!.]*; do
+		[ -e "$path" ] || continue
+		[[ $known == *" ${path##*/} "* ]] || printf '%s\n' "$path"
+	done
+	# A lock file of a guest that is there may stay; so may that of the networks.
+	for path in "$ISLE_PATH"/run/* "$ISLE_PATH"/run/.[!.]*; do
+		[ -e "$path" ] || continue
+		name=${path##*/.lock-}
+		[[ ${path##*/} == .networks.lock ]] || { [ "$name" != "$path" ] && [[ $known == *" $name "* ]]; } || printf '%s\n' "$path"
+	done
+	for path in "$ISLE_PATH"/ids/*; do
+		[ -L "$path" ] || continue
+		[[ $ids == *" $(readlink "$path") "* ]] || printf '%s\n' "$path"
+	done
+	for path in "$ISLE_PATH"/leases/*/*; do
+		[ -L "$path" ] || [ -e "$path" ] || continue
+		id=$(readlink "$path" || cat "$path")
+		[[ $ids == *" ${id%%/*} "* ]] || printf '%s\n' "$path"
+	done
+	find "$ISLE_PATH/images" -mindepth 1 -maxdepth 1 -name '.?*' ! -name '.lock*'
+	find "$ISLE_PATH" -path '*/rootfs' -prune -o -name '.tmp*' -print
+}
+
+# told WHAT TEXT: true when there is no text.
+told() {
+	[ -z "$2" ] || { printf '# left behind: %s\n%s\n' "$1" "$2" | sed '2,$s/^/#   /' >&2 && false; }
+}
+
+# nothing_left [GUEST...]: of guests that are stopped only their files are there, of others nothing.
+nothing_left() {
+	local status=0 mounts
+
+	# A killed process's remains go when the kernel finds the time.
+	wait_until 5 no_processes_left 2>/dev/null || :
+	mounts=$(mount_table | comm -13 "$E2E_ROOT/mounts" -)
+	told mounts "$mounts" || status=1
+	told cgroups "$(cgroups_left)" || status=1
+	told links "$(links_left)" || status=1
+	told rules "$(rules_left)" || status=1
+	told 'loop devices' "$(loops_left)" || status=1
+	told processes "$(processes_left)" || status=1
+	told files "$(files_left "$@")" || status=1
+	return "$status"
+}
+
+no_processes_left() {
+	[ -z "$(processes_left)" ]
+}
+
+assert_nothing_left() {
+	nothing_left "$@" || flunk 'something was left behind'
+}
+
+# For teardown_file: ends all guests, by force, and looks whether that was all.
+end_of_file() {
+	local names
+
+	names=$(isle list -1)
+	# shellcheck disable=SC2086 # names have no blanks
+	[ -z "$names" ] || isle destroy --force $names || flunk 'cannot destroy the guests' || return 1
+	assert_nothing_left
+}
