@@ -32,6 +32,12 @@ static void edit_free(struct edit *edit)
 		(void)unlinkat(edit->dir_fd, COPY "~", 0); /* some editors leave one */
 	}
 	clean_close(&edit->dir_fd);
+	if (edit->lock_fd >= 0) {
+		auto_free char *lock = str_format(".edit-%s", edit->name);
+
+		if (lock)
+			(void)unlinkat(edit->store->run_fd, lock, 0); /* while it is held; an empty file does no harm either */
+	}
 	clean_close(&edit->lock_fd);
 	free(edit->path);
 	free(edit->before);

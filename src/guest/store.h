@@ -60,6 +60,12 @@ void guest_unlock(struct guest *guest);
 /* The lock of a name that may have no guest (create, rename). */
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err);
 
+/* Gives the lock back; its file goes where there is no guest of that name. *fd may be -1. */
+void store_unlock_name(const struct store *store, const char *name, int *fd);
+
+/* Removes the lock files of names that no guest has and nobody holds: killed commands left them. */
+void store_sweep_locks(const struct store *store);
+
 /* Makes a random 32-hex id. */
 int store_new_id(char out[33], struct err *err);
 

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <linux/sched.h>
 
@@ -37,11 +38,40 @@ static int become(uid_t uid, struct err *err)
 	return privs_raise(err);
 }
 
-pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
+/* Makes a time namespace whose clocks begin now, for the children of this process; a namespace that somebody is in keeps its clocks
+ * (time_namespaces(7)), so clone3 must not make it. *ret_own: the way back. */
+static int prepare_clocks(int *ret_own, struct err *err)
+{
+	struct timespec monotonic, boot;
+	char text[96];
+	auto_close int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	if (own < 0 || unshare(CLONE_NEWTIME) < 0)
+		return err_sys(err, "make a time namespace");
+	(void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
+	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
+	(void)str_print(text, sizeof(text), "monotonic -%lld 0\nboottime -%lld 0\n", (long long)monotonic.tv_sec, (long long)boot.tv_sec);
+	int r = file_poke(AT_FDCWD, "/proc/self/timens_offsets", text);
+
+	if (r < 0) {
+		(void)setns(own, CLONE_NEWTIME); /* the caller ends with this failure */
+		return err_num(err, r, "set the clocks of a time namespace");
+	}
+	*ret_own = take_fd(&own);
+	return 0;
+}
+
+/* Else what this process executes would be in the guest's time, too. */
+static int leave_clocks(int own, struct err *err)
+{
+	return own < 0 || setns(own, CLONE_NEWTIME) == 0 ? 0 : err_sys(err, "return to the host's time namespace");
+}
+
+static pid_t clone_first(const struct ns_clone *how, int *ret_pidfd, struct err *err)
 {
 	int pidfd = -1;
 	struct clone_args args = {
-		.flags = how->flags | CLONE_PIDFD,
+		.flags = (how->flags & ~(uint64_t)CLONE_NEWTIME) | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -72,6 +102,22 @@ pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
 		return err_sys(err, "clone the guest's first process");
 	}
 	*ret_pidfd = pidfd;
+	return pid;
+}
+
+pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
+{
+	auto_close int own = -1;
+	int r = how->flags & CLONE_NEWTIME ? prepare_clocks(&own, err) : 0;
+
+	if (r < 0)
+		return r;
+	pid_t pid = clone_first(how, ret_pidfd, err);
+
+	if (pid != 0 && leave_clocks(own, pid > 0 ? err : NULL) < 0 && pid > 0) {
+		(void)kill(pid, SIGKILL);
+		return -EPERM;
+	}
 	return pid;
 }
 

@@ -192,7 +192,7 @@ files_left() {
 
 # told WHAT TEXT: true when there is no text.
 told() {
-	[ -z "$2" ] || { printf '# left behind: %s\n%s\n' "$1" "$2" | sed '2,$s/^/#   /' >&2 && false; }
+	[ -z "$2" ] || { printf 'left behind: %s\n%s\n' "$1" "$2" | sed '2,$s/^/  /' >&2 && false; }
 }
 
 # nothing_left [GUEST...]: of guests that are stopped only their files are there, of others nothing.
