@@ -64,9 +64,9 @@ static enum log_level level_by_name(const char *name, enum log_level fallback)
 static int open_log(const struct call *call, struct err *err)
 {
 	enum log_level level = call->verbose > 1 ? LOG_LEVEL_DEBUG
-	                       : call->verbose   ? LOG_LEVEL_INFO
-	                       : call->quiet     ? LOG_LEVEL_ERROR
-	                                         : LOG_LEVEL_WARN;
+			       : call->verbose   ? LOG_LEVEL_INFO
+			       : call->quiet     ? LOG_LEVEL_ERROR
+						 : LOG_LEVEL_WARN;
 	const char *file = call->lxc ? call_value(call, "logfile") : NULL;
 	int fd = STDERR_FILENO;
 

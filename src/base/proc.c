@@ -256,7 +256,7 @@ static int report(const struct proc *proc, struct job *job, const siginfo_t *inf
 	if (info->si_code == CLD_EXITED)
 		return err_set(err, ERR_FAILED, "run %s: exit status %d%s%s", name, info->si_status, line[0] ? ": " : "", line);
 	return err_set(err, ERR_FAILED, "run %s: killed by signal %d (%s)%s%s", name, info->si_status, strsignal(info->si_status),
-	               line[0] ? ": " : "", line);
+		       line[0] ? ": " : "", line);
 }
 
 int proc_run(const struct proc *proc, struct err *err)
@@ -289,7 +289,7 @@ int proc_run(const struct proc *proc, struct err *err)
 			return err_sys(err, "run %s", name);
 	if (r == -ETIMEDOUT)
 		return err_set(err, ERR_TIMEOUT, "run %s: not done after %d.%03d s", name, proc->timeout_ms / 1000,
-		               proc->timeout_ms % 1000);
+			       proc->timeout_ms % 1000);
 	if (r == -EFBIG)
 		return err_num(err, EFBIG, "run %s: more than %u bytes of output", name, OUTPUT_MAX);
 	if (r < 0)

@@ -11,7 +11,7 @@
 int call_store(struct call *call, const struct store **ret, struct err *err)
 {
 	if (!call->store) {
-		int rc = store_open(call->path, &call->store, err);
+		int rc = store_open(call->path, call->verb->makes_store, &call->store, err);
 
 		if (rc < 0)
 			return rc;

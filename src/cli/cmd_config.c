@@ -13,7 +13,8 @@
 
 static void print_json(struct json_object *object)
 {
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(json_object_to_json_string_ext(object,
+	                                    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 }
 
@@ -176,6 +177,9 @@ static int change_keys(struct call *call, const char *name, char **arguments, in
 		r = edit_one(call, scratch, arguments[i], set, &text, err);
 	if (!r)
 		r = config_change_apply(&change, text, err);
+	/* The file has no fault: a line of what it would have become would mislead. */
+	if (r < 0 && err && change.guest.spec)
+		err->where[0] = '\0';
 	free(text);
 	spec_free(scratch);
 	config_change_end(&change);
@@ -212,7 +216,8 @@ static int run_config(struct call *call, struct err *err)
 }
 
 static const struct option_row options[] = {
-	{"force", 'f', NULL, "Change also what isle notes for itself: guest.id, guest.image, guest.storage, security.ids...", NULL, false, COMPLETE_NOTHING},
+	{"force", 'f', NULL, "Change also what isle notes for itself: guest.id, guest.image, guest.storage, security.ids...", NULL,
+         false, COMPLETE_NOTHING},
 	{NULL},
 };
 
@@ -221,15 +226,21 @@ const struct verb verb_config = {
 	.group = GROUP_SETTINGS,
 	.synopsis = "[OPTIONS] NAME [show | get KEY... | set KEY=VALUE... | unset KEY... | edit]",
 	.summary = "Read and change a guest's config.",
-	.headline = "do this with the config of guest %",
-	.text = "The config of a guest is a text file, described in isle.conf(5). A key is called by its section and name, limits.memory; in "
+	.headline = "work with the config of guest %",
+	.text = "The config of a guest is a text file, described in isle.conf(5). A key is called by its section and name, "
+		"limits.memory; in "
 		"sections that have a name of their own it stands between, network.eth0.address.\n\n"
-		"show prints every key that has a value, defaults too. get prints the values of the keys, one a line, an empty line for one that "
-		"is not set. set and unset change the file and keep its comments and its order; several changes at once are made all or not "
-		"at all, and nothing is changed when the result would not be a good config. unset brings a key's default back; unset of "
-		"network.eth0 or mount.data removes the whole section. edit runs the editor that VISUAL or EDITOR names on a copy, which "
+		"show prints every key that has a value, defaults too. get prints the values of the keys, one a line, an empty "
+		"line for one that "
+		"is not set. set and unset change the file and keep its comments and its order; several changes at once are made "
+		"all or not "
+		"at all, and nothing is changed when the result would not be a good config. unset brings a key's default back; "
+		"unset of "
+		"network.eth0 or mount.data removes the whole section. edit runs the editor that VISUAL or EDITOR names on a copy, "
+		"which "
 		"is checked before it takes the place of the config.\n\n"
-		"Limits of a running guest change at once, but one that is lifted altogether stays until the next start; so do all keys that "
+		"Limits of a running guest change at once, but one that is lifted altogether stays until the next start; so do all "
+		"keys that "
 		"only matter at a start. isle says which.",
 	.examples = "isle config web1 get limits.memory\nisle config web1 set limits.memory=1G limits.cpus=1.5\n"
 		    "isle config web1 set mount.data.source=/srv/data mount.data.target=/data\nisle config web1 unset mount.data\n"

@@ -10,6 +10,7 @@
 #include "../base/clean.h"
 #include "../guest/record.h"
 #include "../run/console.h"
+#include "../run/repair.h"
 #include "verbs.h"
 
 #define DEFAULT_PREFIX 1 /* Ctrl-a */
@@ -45,9 +46,28 @@ static int parse_options(struct call *call, struct console_session *session, str
 	return prefix ? parse_prefix(prefix, &session->prefix, err) : 0;
 }
 
+/* A monitor that was killed left the guest running: it gets a new one, and the guest a new console. */
+static int need_monitor(const struct store *store, const char *name, const struct record *record, struct err *err)
+{
+	auto_close int monitor = record_monitor_pidfd(record);
+	struct guest *guest = NULL;
+	int r;
+
+	if (monitor >= 0)
+		return 0;
+	r = guest_open(store, name, &guest, err);
+	if (r == 0)
+		r = guest_lock(guest, STORE_LOCK_MS, err);
+	if (r == 0)
+		r = repair_as_needed(guest, err);
+	guest_free(guest);
+	return r;
+}
+
 static int open_run(const struct store *store, const char *name, struct err *err)
 {
-	enum state state = guest_state(store, name, NULL);
+	struct record record;
+	enum state state = guest_state(store, name, &record);
 	int fd;
 
 	if (state == STATE_STOPPED || state == STATE_CHECKPOINTED || state == STATE_BROKEN) {
@@ -59,6 +79,12 @@ static int open_run(const struct store *store, const char *name, struct err *err
 			return r;
 		(void)err_set(err, ERR_STATE, "guest '%s' is %s, not running", name, state_names[state]);
 		return err_hint(err, "isle start %s; what was on the console: isle log %s --console", name, name);
+	}
+	if (state == STATE_RUNNING || state == STATE_FROZEN) {
+		int r = need_monitor(store, name, &record, err);
+
+		if (r < 0)
+			return r;
 	}
 	fd = openat(store->run_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -95,7 +121,7 @@ static int run_console(struct call *call, struct err *err)
 		say_connected(call, names[0], session.prefix);
 		r = console_attach(run_fd, &session, err);
 		if (r == -ECONNREFUSED || r == -ENOENT)
-			err_hint(err, "its monitor was killed; the next isle command on the guest starts a new one");
+			err_hint(err, "its monitor ended just now; see: isle list %s", names[0]);
 		if (r >= 0 && !call->quiet && isatty(STDIN_FILENO))
 			fprintf(stderr, r == CONSOLE_GUEST_ENDED ? "\nGuest %s has ended.\n" : "\nDetached from %s.\n", names[0]);
 	}
@@ -104,10 +130,10 @@ static int run_console(struct call *call, struct err *err)
 }
 
 static const struct option_row console_options[] = {
-	{.name = "escape", .letter = 'e', .arg = "KEY", .lxc = "-e --escape",
-	 .doc = "The escape key: a letter for Ctrl and that letter ('a' or '^a', the default), or 'none'."},
-	{.name = "new", .doc = "Do not show recent output first."},
-	{.name = "tty", .letter = 't', .arg = "N", .lxc = "-t --tty", .doc = "Taken for LXC's sake: 0 or 1, the console is the only terminal."},
+	{"escape", 'e', "KEY", "The escape key: a letter for Ctrl and that letter ('a' or '^a', the default), or 'none'.",
+         "-e --escape"},
+	{"new", 0, NULL, "Do not show recent output first."},
+	{"tty", 't', "N", "Taken for LXC's sake: 0 or 1, the console is the only terminal.", "-t --tty"},
 	{NULL},
 };
 
@@ -116,12 +142,15 @@ const struct verb verb_console = {
 	.group = GROUP_INSIDE,
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Attach the terminal to a guest's console.",
-	.text = "Shows the last 64 KiB of the console's output and then connects the terminal with it, until Ctrl-a q is typed or the guest ends. "
-		"Ctrl-a Ctrl-a sends one Ctrl-a. Through a reboot of the guest the terminal stays connected. Several terminals may be attached to "
-		"one console; each sees all output, and the size of the terminal that was attached or resized last counts.\n\n"
-		"When standard input is no terminal, its bytes go to the console as they are and the console's come to standard output; the command "
-		"ends soon after the end of input, when the console is quiet. To only watch, use 'isle log --console --follow'.\n\n"
-		"A terminal that takes output too slowly holds the guest up for at most a second; then output is left out and it is told how much.",
+	.headline = "attach to the console of guest %",
+	.text = "Shows the last 64 KiB of the console's output and then connects the terminal with it, until Ctrl-a "
+		"q is typed or the guest ends. Ctrl-a Ctrl-a sends one Ctrl-a. Through a reboot of the guest the "
+		"terminal stays connected. Several terminals may be attached to one console; each sees all output, "
+		"and the size of the terminal that was attached or resized last counts.\n\nWhen standard input is no "
+		"terminal, its bytes go to the console as they are and the console's come to standard output; the "
+		"command ends soon after the end of input, when the console is quiet. To only watch, use 'isle log "
+		"--console --follow'.\n\nA terminal that takes output too slowly holds the guest up for at most a "
+		"second; then output is left out and it is told how much.",
 	.examples = "isle console web1\nisle console -e ^b web1\nprintf 'root\\n' | isle console web1\nisle-console -n web1",
 	.options = console_options,
 	.min = 1,

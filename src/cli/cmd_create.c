@@ -256,5 +256,6 @@ const struct verb verb_create = {
 	.complete = COMPLETE_NOTHING,
 	.rest = true,
 	.needs_root = true,
+	.makes_store = true,
 	.run = run_create,
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../run/attach.h"
+#include "../run/repair.h"
 #include "verbs.h"
 
 static int attach_to(struct call *call, const char *const *argv, struct err *err)
@@ -30,9 +31,12 @@ static int attach_to(struct call *call, const char *const *argv, struct err *err
 		.cwd = call_value(call, "cwd"),
 		.env = count ? env : NULL,
 		.clear_env = call_has(call, "clear-env"),
-		.tty = call_has(call, "tty") ? ATTACH_TTY_YES : call_has(call, "no-tty") ? ATTACH_TTY_NO : ATTACH_TTY_AUTO,
+		.tty = call_has(call, "tty")      ? ATTACH_TTY_YES
+		       : call_has(call, "no-tty") ? ATTACH_TTY_NO
+						  : ATTACH_TTY_AUTO,
 	};
 
+	repair_unwatched(store, call->argv[0]);
 	r = guest_open(store, call->argv[0], &guest, err);
 	if (r == 0)
 		r = attach_run(guest, &request, &status, err);
@@ -54,13 +58,26 @@ static int run_shell(struct call *call, struct err *err)
 	return attach_to(call, NULL, err);
 }
 
-#define ATTACH_OPTIONS                                                                                                                                  \
-	{.name = "user", .letter = 'u', .arg = "USER", .doc = "Run as this user of the guest, by name or number; root by default.", .lxc = "-u --uid"}, \
-	{.name = "cwd", .arg = "FOLDER", .doc = "Run in this folder of the guest."},                                                                    \
-	{.name = "env", .letter = 'e', .arg = "NAME=VALUE", .repeats = true, .doc = "Set a variable.", .lxc = "-v --set-var"},                       \
-	{.name = "clear-env", .doc = "Take nothing of the caller's environment along, not even TERM, LANG and LC_*.", .lxc = "--clear-env"},            \
-	{.name = "tty", .letter = 't', .doc = "Give it a terminal even when standard input and output are none."},                                     \
-	{.name = "no-tty", .letter = 'T', .doc = "Give it none."}
+#define ATTACH_OPTIONS                                                                                                     \
+	{.name = "user",                                                                                                   \
+	 .letter = 'u',                                                                                                    \
+	 .arg = "USER",                                                                                                    \
+	 .doc = "Run as this user of the guest, by name or number; root by default.",                                      \
+	 .lxc = "-u --uid"},                                                                                               \
+		{.name = "cwd", .arg = "FOLDER", .doc = "Run in this folder of the guest."},                               \
+		{.name = "env",                                                                                            \
+		 .letter = 'e',                                                                                            \
+		 .arg = "NAME=VALUE",                                                                                      \
+		 .repeats = true,                                                                                          \
+		 .doc = "Set a variable.",                                                                                 \
+		 .lxc = "-v --set-var"},                                                                                   \
+		{.name = "clear-env",                                                                                      \
+		 .doc = "Take nothing of the caller's environment along, not even TERM, LANG and LC_*.",                   \
+		 .lxc = "--clear-env"},                                                                                    \
+		{.name = "tty", .letter = 't', .doc = "Give it a terminal even when standard input and output are none."}, \
+	{                                                                                                                  \
+		.name = "no-tty", .letter = 'T', .doc = "Give it none."                                                    \
+	}
 
 static const struct option_row exec_options[] = {
 	ATTACH_OPTIONS,
@@ -81,8 +98,9 @@ const struct verb verb_exec = {
 		"bytes pass through unchanged. Nothing of the host's comes along but TERM, COLORTERM, LANG and LC_*: no descriptor, no folder, no group.\n\n"
 		"The exit status is the command's, 128+N when signal N ended it, 127 when there is no such command and 126 when it could not be executed. "
 		"SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to it.",
-	.examples = "isle exec web1 -- systemctl status\ntar c data | isle exec web1 -- tar x -C /srv\nisle exec -u www-data --cwd /var/www web1 -- id\n"
-		    "isle-attach -n web1 -- id",
+	.examples =
+		"isle exec web1 -- systemctl status\ntar c data | isle exec web1 -- tar x -C /srv\nisle exec -u www-data --cwd /var/www web1 -- id\n"
+		"isle-attach -n web1 -- id",
 	.options = exec_options,
 	.min = 1,
 	.max = 1,

@@ -106,8 +106,16 @@ static int run_wait(struct call *call, struct err *err)
 
 static const struct option_row none[] = {{NULL}};
 static const struct option_row wait_options[] = {
-	{.name = "state", .letter = 's', .arg = "STATE[|STATE...]", .doc = "The states to wait for; 'stopped' by default.", .lxc = "-s --state"},
-	{.name = "timeout", .letter = 't', .arg = "DURATION", .doc = "Give up after this long with exit status 5; by default never.", .lxc = "-t --timeout"},
+	{.name = "state",
+	 .letter = 's',
+	 .arg = "STATE[|STATE...]",
+	 .doc = "The states to wait for; 'stopped' by default.",
+	 .lxc = "-s --state"},
+	{.name = "timeout",
+	 .letter = 't',
+	 .arg = "DURATION",
+	 .doc = "Give up after this long with exit status 5; by default never.",
+	 .lxc = "-t --timeout"},
 	{NULL},
 };
 

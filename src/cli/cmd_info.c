@@ -9,6 +9,7 @@
 
 #include "../base/str.h"
 #include "../kernel/netlink.h"
+#include "../run/repair.h"
 #include "facts.h"
 #include "verbs.h"
 
@@ -312,6 +313,8 @@ static int run_info(struct call *call, struct err *err)
 	if (rc < 0)
 		return rc;
 	rc = call_store(call, &store, err);
+	if (rc == 0)
+		repair_unwatched(store, names[0]);
 	if (rc == 0)
 		rc = facts_load(store, names[0], FACTS_STATS | FACTS_CONFIG, &info.facts);
 	if (rc == -ENOENT) {

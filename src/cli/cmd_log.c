@@ -35,8 +35,8 @@ struct view {
 	bool raw, json, follow;
 	struct source sources[2];
 	size_t count;
-	const struct source *last;      /* the one that was shown last */
-	struct json_object *array;      /* NULL: objects are printed one a line */
+	const struct source *last; /* the one that was shown last */
+	struct json_object *array; /* NULL: objects are printed one a line */
 };
 
 static int open_log(int guest_fd, const char *name)
@@ -61,22 +61,28 @@ static void add_text(struct json_object *object, const char *key, const char *te
 	json_object_object_add(object, key, json_object_new_string_len(clean.data ? clean.data : "", clean.len));
 }
 
-/* isle's own lines are "TIME WHO: TEXT". */
+/* isle's own lines are "TIME WHO: TEXT" or "TIME TEXT". */
 static void put_json_line(struct view *view, const struct source *source, const char *line, size_t len)
 {
 	struct json_object *object = json_object_new_object();
-	const char *space, *colon = NULL;
+	const char *space;
 
 	while (len > 0 && line[len - 1] == '\r')
 		len--;
 	json_object_object_add(object, "source", json_object_new_string(source->label));
-	space = memchr(line, ' ', len);
-	if (space)
-		colon = memmem(space, len - (space - line), ": ", 2);
-	if (colon && strcmp(source->label, "isle") == 0) {
+	space = strcmp(source->label, "isle") == 0 ? memchr(line, ' ', len) : NULL;
+	if (space) {
+		size_t rest = len - (space + 1 - line);
+		const char *word_end = memchr(space + 1, ' ', rest);
+
 		add_text(object, "time", line, space - line);
-		add_text(object, "by", space + 1, colon - space - 1);
-		add_text(object, "text", colon + 2, len - (colon + 2 - line));
+		if (word_end && word_end[-1] == ':') {
+			add_text(object, "by", space + 1, word_end - space - 2);
+			add_text(object, "text", word_end + 1, len - (word_end + 1 - line));
+		} else {
+			json_object_object_add(object, "by", NULL);
+			add_text(object, "text", space + 1, rest);
+		}
 	} else {
 		add_text(object, "text", line, len);
 	}
@@ -111,11 +117,10 @@ static void show(struct view *view, struct source *source, const char *data, siz
 
 	if (len > 0 && !view->json)
 		put_heading(view, source);
-	if (view->raw) {
+	if (len > 0 && view->raw)
 		fwrite(data, 1, len, stdout);
-		return;
-	}
-	buf_add_bytes(tail, data, len);
+	else if (len > 0)
+		buf_add_bytes(tail, data, len);
 	if (tail->failed || tail->len == 0)
 		return;
 	if (view->json) {
@@ -124,7 +129,8 @@ static void show(struct view *view, struct source *source, const char *data, siz
 		auto_buf struct buf out = {0};
 
 		taken = logview_escape(&out, tail->data, tail->len, final);
-		fwrite(out.data, 1, out.len, stdout);
+		if (out.len > 0)
+			fwrite(out.data, 1, out.len, stdout);
 	}
 	memmove(tail->data, tail->data + taken, tail->len - taken);
 	tail->len -= taken;
@@ -188,7 +194,8 @@ static int show_source(struct view *view, struct source *source, unsigned long l
 	if (source->fd < 0 && errno != ENOENT)
 		return err_sys(err, "open %s", source->name);
 	old = open_log(view->guest_fd, source->old);
-	if (old >= 0 && source->fd >= 0 && fstat(old, &before) == 0 && fstat(source->fd, &now) == 0 && before.st_ino == now.st_ino) {
+	if (old >= 0 && source->fd >= 0 && fstat(old, &before) == 0 && fstat(source->fd, &now) == 0 &&
+	    before.st_ino == now.st_ino) {
 		close(old);
 		old = -1;
 	}
@@ -345,11 +352,11 @@ static int run_log(struct call *call, struct err *err)
 }
 
 static const struct option_row log_options[] = {
-	{.name = "follow", .letter = 'f', .doc = "Go on showing what comes, until interrupted or until the guest is destroyed."},
-	{.name = "lines", .letter = 'l', .arg = "N", .doc = "Only the last N lines of each log (default: all; with --follow: 10)."},
-	{.name = "console", .letter = 'c', .doc = "Only what the console showed."},
-	{.name = "events", .letter = 'e', .doc = "Only what isle did: starts, stops, errors."},
-	{.name = "raw", .letter = 'r', .doc = "Write the console's bytes as they are to a terminal too."},
+	{"follow", 'f', NULL, "Go on showing what comes, until interrupted or until the guest is destroyed."},
+	{"lines", 'l', "N", "Only the last N lines of each log, or all of them ('all', the default; with --follow: 10)."},
+	{"console", 'c', NULL, "Only what the console showed."},
+	{"events", 'e', NULL, "Only what isle did: starts, stops, errors."},
+	{"raw", 'r', NULL, "Write the console's bytes as they are to a terminal too."},
 	{NULL},
 };
 
@@ -358,13 +365,15 @@ const struct verb verb_log = {
 	.group = GROUP_LOOK,
 	.synopsis = "[OPTIONS] NAME",
 	.summary = "Show what isle did to a guest and what its console showed.",
-	.text = "Shows isle's own lines about the guest (starts, stops, errors) and then its console's output, of which the monitor keeps two "
-		"files of bounded size; they outlive the guest's runs.\n\n"
-		"On a terminal, control bytes of the console are written as \\xNN and colours are left out, because a guest must not drive the "
-		"administrator's terminal; elsewhere, and with --raw, bytes are written as they are.\n\n"
-		"With --json the result is an array of objects with source (\"isle\" or \"console\") and text, for isle's lines also time and "
-		"by; with --follow one such object a line.",
-	.examples = "isle log web1\nisle log --console --lines 50 web1\nisle log --follow web1\nisle log --console --raw web1 > boot.txt",
+	.headline = "show the log of guest %",
+	.text = "Shows isle's own lines about the guest (starts, stops, errors) and then its console's output, of "
+		"which the monitor keeps two files of bounded size; they outlive the guest's runs.\n\nOn a terminal, "
+		"control bytes of the console are written as \\xNN and colours are left out, because a guest must "
+		"not drive the administrator's terminal; elsewhere, and with --raw, bytes are written as they "
+		"are.\n\nWith --json the result is an array of objects with source (\"isle\" or \"console\") and "
+		"text, for isle's lines also time and by; with --follow one such object a line.",
+	.examples = "isle log web1\nisle log --console --lines 50 web1\nisle log --follow web1\nisle log --console --raw web1 > "
+		    "boot.txt",
 	.options = log_options,
 	.min = 1,
 	.max = 1,

@@ -34,6 +34,7 @@ const struct verb verb_rename = {
 	.min = 1,
 	.max = 2,
 	.complete = COMPLETE_STOPPED,
+	.args = "STOPPED NOTHING",
 	.needs_root = true,
 	.run = run_rename,
 };

@@ -83,12 +83,23 @@ static int run_start(struct call *call, struct err *err)
 }
 
 static const struct option_row start_options[] = {
-	{.name = "wait", .letter = 'w', .doc = "Return when the guest's init says that its boot is complete (systemd does; for other inits the "
+	{.name = "wait",
+	 .letter = 'w',
+	 .doc = "Return when the guest's init says that its boot is complete (systemd does; for other inits the "
 		"start's own end counts)."},
-	{.name = "timeout", .letter = 't', .arg = "DURATION", .doc = "How long --wait waits; 120 s by default. The guest runs on when the time is over."},
-	{.name = "foreground", .letter = 'F', .doc = "Connect the terminal with the console until the guest ends or Ctrl-a q is typed.", .lxc = "-F --foreground"},
+	{.name = "timeout",
+	 .letter = 't',
+	 .arg = "DURATION",
+	 .doc = "How long --wait waits; 120 s by default. The guest runs on when the time is over."},
+	{.name = "foreground",
+	 .letter = 'F',
+	 .doc = "Connect the terminal with the console until the guest ends or Ctrl-a q is typed.",
+	 .lxc = "-F --foreground"},
 	{.name = "plan", .doc = "Print the steps that a start would take, and take none."},
-	{.name = "daemon", .letter = 'd', .doc = "Taken for LXC's sake: a guest always runs in the background.", .lxc = "-d --daemon"},
+	{.name = "daemon",
+	 .letter = 'd',
+	 .doc = "Taken for LXC's sake: a guest always runs in the background.",
+	 .lxc = "-d --daemon"},
 	{NULL},
 };
 

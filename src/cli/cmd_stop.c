@@ -93,11 +93,17 @@ static int run_restart(struct call *call, struct err *err)
 	return each_name(call, restart_one, err);
 }
 
-#define STOP_OPTIONS                                                                                                               \
-	{.name = "kill", .letter = 'k', .doc = "Do not ask the guest's init, kill it.", .lxc = "-k --kill"},                       \
-	{.name = "no-kill", .doc = "When the time is over fail (exit status 5) and leave it running instead of killing it.", .lxc = "--nokill"}, \
-	{.name = "timeout", .letter = 't', .arg = "DURATION", .doc = "How long init may take to power off before it is killed; by default the "  \
-		"guest's key guest.stop-timeout.", .lxc = "-t --timeout"}
+#define STOP_OPTIONS                                                                                              \
+	{.name = "kill", .letter = 'k', .doc = "Do not ask the guest's init, kill it.", .lxc = "-k --kill"},      \
+		{.name = "no-kill",                                                                               \
+		 .doc = "When the time is over fail (exit status 5) and leave it running instead of killing it.", \
+		 .lxc = "--nokill"},                                                                              \
+	{                                                                                                         \
+		.name = "timeout", .letter = 't', .arg = "DURATION",                                              \
+		.doc = "How long init may take to power off before it is killed; by default the "                 \
+		       "guest's key guest.stop-timeout.",                                                         \
+		.lxc = "-t --timeout"                                                                             \
+	}
 
 static const struct option_row stop_options[] = {
 	STOP_OPTIONS,

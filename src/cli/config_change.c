@@ -111,8 +111,8 @@ static void compare_element(enum section section, const char *name, const void *
 			continue;
 		ret->facets |= key->live;
 		if (!update_is_live(key, old, now))
-			buf_addf(&ret->waiting, "%s%s%s%s.%s", ret->waiting.len ? ", " : "", section_table[section].name, *name ? "." : "", name,
-				 key->name);
+			buf_addf(&ret->waiting, "%s%s%s%s.%s", ret->waiting.len ? ", " : "", section_table[section].name,
+			         *name ? "." : "", name, key->name);
 	}
 }
 
@@ -136,7 +136,8 @@ static void compare(struct spec *old, struct spec *now, struct difference *ret)
 /* Applying */
 
 /* guest->spec is already the new one. Makes it good in the running guest, then on disk; the guest goes back when the disk fails. */
-static int make_good(struct config_change *change, struct spec *old, const char *text, struct difference *difference, struct err *err)
+static int make_good(struct config_change *change, struct spec *old, const char *text, struct difference *difference,
+                     struct err *err)
 {
 	struct guest *guest = &change->guest;
 

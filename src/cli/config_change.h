@@ -5,8 +5,8 @@
 
 struct config_change {
 	struct call *call;
-	struct guest guest;  /* locked; its spec is the one before, NULL when the file has a fault */
-	char *text;          /* the file as it is */
+	struct guest guest; /* locked; its spec is the one before, NULL when the file has a fault */
+	char *text;         /* the file as it is */
 };
 
 /* Takes the guest's lock and reads its config; a config with a fault is no failure, since a change may mend it. */

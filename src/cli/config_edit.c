@@ -19,17 +19,19 @@ struct edit {
 	struct call *call;
 	const char *name;
 	const struct store *store;
-	int dir_fd;    /* guests/NAME */
-	int lock_fd;   /* only one editor at a time; the guest itself is not locked while somebody types */
-	char *path;    /* the copy's, for the editor */
-	char *before;  /* the config that the copy was made from */
+	int dir_fd;   /* guests/NAME */
+	int lock_fd;  /* only one editor at a time; the guest itself is not locked while somebody types */
+	char *lock;   /* its name in store->run_fd */
+	char *path;   /* the copy's, for the editor */
+	char *before; /* the config that the copy was made from */
 };
 
 static void edit_free(struct edit *edit)
 {
 	if (edit->dir_fd >= 0 && edit->lock_fd >= 0) {
-		(void)unlinkat(edit->dir_fd, COPY, 0); /* not there when the edit never began */
-		(void)unlinkat(edit->dir_fd, COPY "~", 0); /* some editors leave one */
+		(void)unlinkat(edit->dir_fd, COPY, 0);              /* not there when the edit never began */
+		(void)unlinkat(edit->dir_fd, COPY "~", 0);          /* some editors leave one */
+		(void)unlinkat(edit->store->run_fd, edit->lock, 0); /* file_lock knows of removed files */
 	}
 	clean_close(&edit->dir_fd);
 	if (edit->lock_fd >= 0) {
@@ -40,6 +42,7 @@ static void edit_free(struct edit *edit)
 	}
 	clean_close(&edit->lock_fd);
 	free(edit->path);
+	free(edit->lock);
 	free(edit->before);
 }
 
@@ -47,7 +50,6 @@ static void edit_free(struct edit *edit)
 static int edit_begin(struct edit *edit, struct err *err)
 {
 	struct config_change change;
-	auto_free char *lock = str_format(".edit-%s", edit->name);
 	auto_free char *folder = NULL;
 	int r = config_change_begin(edit->call, edit->name, &change, err);
 
@@ -59,9 +61,13 @@ static int edit_begin(struct edit *edit, struct err *err)
 	folder = path_join(edit->store->guests, edit->name);
 	edit->path = folder ? path_join(folder, COPY) : NULL;
 	config_change_end(&change);
-	if (!edit->path || !lock)
+	edit->lock = str_format(".edit-%s", edit->name);
+	if (!edit->path || !edit->lock)
 		return err_num(err, ENOMEM, "edit the config of '%s'", edit->name);
-	r = file_lock(edit->store->run_fd, lock, 0, &edit->lock_fd, err);
+	r = file_lock(edit->store->run_fd, edit->lock, 0, &edit->lock_fd, err);
+	if (r < 0)
+		(void)err_hint(err, "somebody edits this config already; isle config %s set changes single keys meanwhile",
+		               edit->name);
 	return r < 0 ? r : file_replace(edit->dir_fd, COPY, edit->before, strlen(edit->before), 0600, err);
 }
 
@@ -106,7 +112,7 @@ static int run_editor(const struct edit *edit, struct err *err)
 		return err_set(err, ERR_USAGE, "the editor '%s' (VISUAL, EDITOR) cannot be read as a command", command);
 	char **argv = with_path(words, edit->path);
 
-	(void)sigaction(SIGINT, &ignore, &old_int);   /* cannot fail: the signals are valid */
+	(void)sigaction(SIGINT, &ignore, &old_int); /* cannot fail: the signals are valid */
 	(void)sigaction(SIGQUIT, &ignore, &old_quit);
 	pid_t pid = argv ? fork() : -1;
 
@@ -126,7 +132,8 @@ static int run_editor(const struct edit *edit, struct err *err)
 	if (!r && (!WIFEXITED(status) || WEXITSTATUS(status))) {
 		bool absent = WIFEXITED(status) && (WEXITSTATUS(status) == 127 || WEXITSTATUS(status) == 126);
 
-		r = err_set(err, ERR_FAILED, absent ? "the editor '%s' cannot be run" : "the editor '%s' failed: nothing is changed", words[0]);
+		r = err_set(err, ERR_FAILED,
+		            absent ? "the editor '%s' cannot be run" : "the editor '%s' failed: nothing is changed", words[0]);
 		if (absent)
 			(void)err_hint(err, "name one that is installed in the environment variable EDITOR");
 	}
@@ -135,7 +142,7 @@ static int run_editor(const struct edit *edit, struct err *err)
 	return r;
 }
 
-/* Takes the copy over, unless the config itself was changed meanwhile. *ret_text is the copy, kept for another round. */
+/* Takes the copy over, unless the config itself was changed meanwhile. */
 static int take_over(struct edit *edit, struct err *err)
 {
 	auto_free char *text = NULL;
@@ -147,6 +154,8 @@ static int take_over(struct edit *edit, struct err *err)
 		return err_num(err, r, "read what the editor wrote: %s", edit->path);
 	if (strlen(text) != len)
 		return err_set(err, ERR_FAILED, "the editor wrote a NUL byte");
+	if (!strcmp(text, edit->before))
+		return 0; /* nothing was wanted */
 	r = config_change_begin(edit->call, edit->name, &change, err);
 	if (r < 0)
 		return r;

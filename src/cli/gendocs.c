@@ -351,7 +351,14 @@ int gendocs_verbs(const char *dir, struct err *err)
 
 static int run_docs(struct call *call, struct err *err)
 {
-	return gendocs_verbs(call->argv[0], err);
+	const char *dir = call->argv[0];
+	auto_free char *conf = gendocs_conf();
+	auto_free char *example = gendocs_example();
+	int rc = gendocs_verbs(dir, err);
+
+	if (rc == 0)
+		rc = gendocs_write(dir, "isle.conf.5", conf, err);
+	return rc < 0 ? rc : gendocs_write(dir, "example.conf", example, err);
 }
 
 const struct verb verb_docs = {

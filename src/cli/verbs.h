@@ -50,6 +50,7 @@ struct verb {
 	bool rest;          /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
 	bool stop_at_first; /* options end at the first argument after `max` positional ones, which begins the rest: exec */
 	bool needs_root;
+	bool makes_store;          /* makes the folder that -P or ISLE_PATH names when there is none */
 	int (*run)(struct call *call, struct err *err); /* 0, -errno with err set, or a positive exit status */
 };
 
@@ -67,7 +68,7 @@ struct call {
 	int color;                     /* terminal and no NO_COLOR */
 	int verbose;                   /* how often -v was given */
 	struct option_values *options; /* parsed values */
-	void *data;                 /* the verb's own, for call_each */
+	void *data;                    /* the verb's own, for call_each */
 };
 
 /* A usage error that carries the verb's synopsis as its hint. Returns -EINVAL. */

@@ -14,9 +14,9 @@
 #include "store.h"
 
 /* systemd reserves 524288..1879048191 for containers (systemd.io, "Users, Groups, UIDs and GIDs"). */
-#define IDS_FIRST 524288u
-#define IDS_LAST 1879048191u
-#define IDS_SPAN 65536u
+#define IDS_FIRST  524288u
+#define IDS_LAST   1879048191u
+#define IDS_SPAN   65536u
 #define IDS_RANGES ((IDS_LAST + 1 - IDS_FIRST) / IDS_SPAN)
 
 /* One bit a range that something else on this host uses. */

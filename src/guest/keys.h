@@ -27,18 +27,18 @@ extern const struct section_info section_table[SECTION_COUNT];
 
 struct key {
 	enum section section;
-	const char *name;         /* "memory"; written limits.memory, network.eth0.address on the command line */
+	const char *name; /* "memory"; written limits.memory, network.eth0.address on the command line */
 	const struct type *type;
-	size_t offset;            /* in struct spec, or in the section's element */
-	size_t size;              /* of a char[N] field */
-	uint64_t min, max;        /* bounds of the type, 0 max = none */
+	size_t offset;     /* in struct spec, or in the section's element */
+	size_t size;       /* of a char[N] field */
+	uint64_t min, max; /* bounds of the type, 0 max = none */
 	const char *const *choices;
-	const char *fallback;     /* default as text, NULL: not set */
-	unsigned live;            /* enum facet bits */
-	const char *lxc;          /* LXC's key, NULL: none */
-	const char *doc;          /* one sentence or more, for the manual */
+	const char *fallback; /* default as text, NULL: not set */
+	unsigned live;        /* enum facet bits */
+	const char *lxc;      /* LXC's key, NULL: none */
+	const char *doc;      /* one sentence or more, for the manual */
 	const char *example;
-	bool internal;            /* isle writes it (id, ids, image); config set refuses it without --force */
+	bool internal; /* isle writes it (id, ids, image); config set refuses it without --force */
 };
 
 #define KEYS_MAX 96 /* room for the table's rows in arrays beside it */

@@ -13,22 +13,23 @@
 #include "../base/path.h"
 #include "lxc_parts.h"
 
-#define OWN_FILES   "/usr/share/lxc/config/" /* LXC's own, and Debian's */
+#define OWN_FILES      "/usr/share/lxc/config/" /* LXC's own, and Debian's */
 #define FILE_MAX_BYTES (256 << 10)
-#define DEPTH_MAX   16
-#define FILES_MAX   256
+#define DEPTH_MAX      16
+#define FILES_MAX      256
 
 /* What isle does in its own way, or what is about LXC itself. */
 static const char *const silent[] = {
-	"lxc.autodev*", "lxc.tty.*", "lxc.pty.*", "lxc.console.*", "lxc.log.*", "lxc.mount.auto", "lxc.rootfs.*", "lxc.idmap",
-	"lxc.signal.reboot", "lxc.signal.stop", "lxc.apparmor.allow_*", "lxc.selinux.*", "lxc.monitor.*", "lxc.ephemeral",
-	"lxc.net.*.flags", "lxc.net.*.veth.*", "lxc.cgroup.relative", "lxc.cgroup.dir", "lxc.cgroup.dir.*", "lxc.group",
+	"lxc.autodev*",         "lxc.tty.*",           "lxc.pty.*",      "lxc.console.*",     "lxc.log.*",
+	"lxc.mount.auto",       "lxc.rootfs.*",        "lxc.idmap",      "lxc.signal.reboot", "lxc.signal.stop",
+	"lxc.apparmor.allow_*", "lxc.selinux.*",       "lxc.monitor.*",  "lxc.ephemeral",     "lxc.net.*.flags",
+	"lxc.net.*.veth.*",     "lxc.cgroup.relative", "lxc.cgroup.dir", "lxc.cgroup.dir.*",  "lxc.group",
 };
 
 /* Rules for devices that every guest has; a denial of all is where isle begins. */
 static const char *const own_devices[] = {
-	"a", "c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm",
-	"c 5:2 rwm", "c 136:* rwm", "",
+	"a",         "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm",   "c 1:7 rwm", "c 1:8 rwm",
+	"c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", "",
 };
 
 void lxc_tell(struct lxc *lxc, const char *fmt, ...)
@@ -283,7 +284,12 @@ int lxc_read(const char *file, struct spec *spec, lxc_note *note, void *arg, str
 {
 	struct err unused = {0};
 	struct lxc lxc = {
-		.spec = spec, .note = note, .arg = arg, .err = err ? err : &unused, .quota = SPEC_UNSET, .memory_and_swap = SPEC_UNSET,
+		.spec = spec,
+		.note = note,
+		.arg = arg,
+		.err = err ? err : &unused,
+		.quota = SPEC_UNSET,
+		.memory_and_swap = SPEC_UNSET,
 	};
 	int r = read_file(&lxc, file);
 

@@ -9,7 +9,8 @@
 
 /* Targets that isle fills itself. */
 static const char *const own_targets[] = {
-	"/proc", "/proc/*", "/sys", "/sys/*", "/dev/shm", "/dev/mqueue", "/dev/pts", "/dev/.lxc/*", "/dev/.lxc", "/dev", "/run", "/dev/console",
+	"/proc",    "/proc/*",     "/sys",      "/sys/*", "/dev/shm", "/dev/mqueue",
+	"/dev/pts", "/dev/.lxc/*", "/dev/.lxc", "/dev",   "/run",     "/dev/console",
 };
 
 /* What an fstab writes as \040 and the like, in place. */
@@ -18,7 +19,8 @@ static void unescape(char *text)
 	char *out = text;
 
 	for (char *in = text; *in; out++) {
-		bool octal = in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] >= '0' && in[2] <= '7' && in[3] >= '0' && in[3] <= '7';
+		bool octal = in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] >= '0' && in[2] <= '7' && in[3] >= '0' &&
+		             in[3] <= '7';
 
 		*out = octal ? (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0')) : *in;
 		in += octal ? 4 : 1;
@@ -60,8 +62,8 @@ static int section_name(const struct spec *spec, const char *target, char out[SP
 	size_t len = 0;
 
 	for (; *target && len < sizeof base - 1; target++) {
-		bool plain = (*target >= 'a' && *target <= 'z') || (*target >= 'A' && *target <= 'Z') || (*target >= '0' && *target <= '9') ||
-			     *target == '_' || (len && *target == '.');
+		bool plain = (*target >= 'a' && *target <= 'z') || (*target >= 'A' && *target <= 'Z') ||
+		             (*target >= '0' && *target <= '9') || *target == '_' || (len && *target == '.');
 
 		if (plain)
 			base[len++] = *target;

@@ -8,8 +8,14 @@
 #include "lxc_parts.h"
 
 static const char *const fields[LXC_NET_FIELDS] = {
-	[LXC_NET_TYPE] = "type", [LXC_NET_LINK] = "link", [LXC_NET_NAME] = "name", [LXC_NET_MAC] = "hwaddr", [LXC_NET_MTU] = "mtu",
-	[LXC_NET_IPV4] = "ipv4.address", [LXC_NET_IPV6] = "ipv6.address", [LXC_NET_GATEWAY4] = "ipv4.gateway",
+	[LXC_NET_TYPE] = "type",
+	[LXC_NET_LINK] = "link",
+	[LXC_NET_NAME] = "name",
+	[LXC_NET_MAC] = "hwaddr",
+	[LXC_NET_MTU] = "mtu",
+	[LXC_NET_IPV4] = "ipv4.address",
+	[LXC_NET_IPV6] = "ipv6.address",
+	[LXC_NET_GATEWAY4] = "ipv4.gateway",
 	[LXC_NET_GATEWAY6] = "ipv6.gateway",
 };
 
@@ -43,8 +49,8 @@ static int store(struct lxc *lxc, struct lxc_net *net, enum lxc_net_field field,
 	bool address = field == LXC_NET_IPV4 || field == LXC_NET_IPV6;
 
 	if (address && *value && net->field[field]) {
-		lxc_tell(lxc, "lxc.net.%" PRIu64 ".%s = %s: an interface has one address of each kind here; the first is taken", net->index,
-			 fields[field], value);
+		lxc_tell(lxc, "lxc.net.%" PRIu64 ".%s = %s: an interface has one address of each kind here; the first is taken",
+		         net->index, fields[field], value);
 		return 0;
 	}
 	char *copy = *value ? strdup(value) : NULL;
@@ -152,7 +158,9 @@ static int set_link(struct lxc *lxc, const char *name, const char *link, bool fi
 {
 	if (!link || !strcmp(link, "lxcbr0")) {
 		if (link && fixed)
-			lxc_tell(lxc, "[network %s]: lxcbr0 is replaced by isle0, whose addresses differ: see to address and gateway", name);
+			lxc_tell(lxc,
+			         "[network %s]: lxcbr0 is replaced by isle0, whose addresses differ: see to address and gateway",
+			         name);
 		return 0;
 	}
 	return set(lxc, name, "link", link);
@@ -175,7 +183,8 @@ static int finish_one(struct lxc *lxc, const struct lxc_net *net, size_t *count)
 	if (!strcmp(type, "empty"))
 		return 0;
 	if (strcmp(type, "veth")) {
-		lxc_tell(lxc, "lxc.net.%" PRIu64 ".type = %s has no counterpart here: the network is passed over", net->index, type);
+		lxc_tell(lxc, "lxc.net.%" PRIu64 ".type = %s has no counterpart here: the network is passed over", net->index,
+		         type);
 		return 0;
 	}
 	(void)str_print(usual, sizeof usual, "eth%zu", (*count)++); /* fits: at most LXC_NETS_MAX */

@@ -7,8 +7,18 @@
 #define LXC_NETS_MAX 32
 
 /* What lxc.net.N.* said; put into the spec at the end, when name and type are known. */
-enum lxc_net_field { LXC_NET_TYPE, LXC_NET_LINK, LXC_NET_NAME, LXC_NET_MAC, LXC_NET_MTU, LXC_NET_IPV4, LXC_NET_IPV6, LXC_NET_GATEWAY4,
-	LXC_NET_GATEWAY6, LXC_NET_FIELDS };
+enum lxc_net_field {
+	LXC_NET_TYPE,
+	LXC_NET_LINK,
+	LXC_NET_NAME,
+	LXC_NET_MAC,
+	LXC_NET_MTU,
+	LXC_NET_IPV4,
+	LXC_NET_IPV6,
+	LXC_NET_GATEWAY4,
+	LXC_NET_GATEWAY6,
+	LXC_NET_FIELDS
+};
 
 struct lxc_net {
 	uint64_t index;
@@ -21,12 +31,12 @@ struct lxc {
 	lxc_note *note;
 	void *arg;
 	struct err *err;
-	const char *file;  /* the one being read, and its line */
+	const char *file; /* the one being read, and its line */
 	int line;
-	int depth;         /* of includes */
-	int files;         /* read so far: bounds what includes can multiply to */
-	bool quiet;        /* one of LXC's own files: nothing is told */
-	char *rootfs;      /* lxc.rootfs.path without its kind, to take off absolute targets; NULL */
+	int depth;                /* of includes */
+	int files;                /* read so far: bounds what includes can multiply to */
+	bool quiet;               /* one of LXC's own files: nothing is told */
+	char *rootfs;             /* lxc.rootfs.path without its kind, to take off absolute targets; NULL */
 	uint64_t quota, period;   /* cgroup v1's CPU limit in microseconds */
 	uint64_t memory_and_swap; /* cgroup v1's sum */
 	struct lxc_net nets[LXC_NETS_MAX];

@@ -200,11 +200,13 @@ static int environment(struct lxc *lxc, const char *value)
 static const struct {
 	const char *lxc, *isle, *machine; /* LXC's word, the key's, and what uname(2) calls a host of that kind */
 } arches[] = {
-	{"x86_64", "amd64", "x86_64"}, {"amd64", "amd64", "x86_64"}, {"linux64", NULL, NULL}, {"x86", "i686", "i686"}, {"i386", "i386", "i686"},
-	{"i486", "i686", "i686"}, {"i586", "i686", "i686"}, {"i686", "i686", "i686"}, {"athlon", "i686", "i686"}, {"linux32", "i686", "i686"},
-	{"arm64", "arm64", "aarch64"}, {"aarch64", "arm64", "aarch64"}, {"arm", "arm", "armv7l"}, {"armhf", "armhf", "armv7l"},
-	{"armel", "armel", "armv5tel"}, {"armv7l", "armhf", "armv7l"}, {"ppc64le", "ppc64el", "ppc64le"}, {"ppc64el", "ppc64el", "ppc64le"},
-	{"riscv64", "riscv64", "riscv64"}, {"s390x", "s390x", "s390x"}, {"loongarch64", "loong64", "loongarch64"},
+	{"x86_64", "amd64", "x86_64"},     {"amd64", "amd64", "x86_64"},      {"linux64", NULL, NULL},
+	{"x86", "i686", "i686"},           {"i386", "i386", "i686"},          {"i486", "i686", "i686"},
+	{"i586", "i686", "i686"},          {"i686", "i686", "i686"},          {"athlon", "i686", "i686"},
+	{"linux32", "i686", "i686"},       {"arm64", "arm64", "aarch64"},     {"aarch64", "arm64", "aarch64"},
+	{"arm", "arm", "armv7l"},          {"armhf", "armhf", "armv7l"},      {"armel", "armel", "armv5tel"},
+	{"armv7l", "armhf", "armv7l"},     {"ppc64le", "ppc64el", "ppc64le"}, {"ppc64el", "ppc64el", "ppc64le"},
+	{"riscv64", "riscv64", "riscv64"}, {"s390x", "s390x", "s390x"},       {"loongarch64", "loong64", "loongarch64"},
 };
 
 static int arch(struct lxc *lxc, const char *value)
@@ -259,11 +261,21 @@ static const struct {
 	const char *key;
 	int (*apply)(struct lxc *lxc, const char *value);
 } handlers[] = {
-	{"lxc.cgroup2.cpu.max", cpu_max}, {"lxc.cgroup.cpu.cfs_quota_us", cfs_quota}, {"lxc.cgroup.cpu.cfs_period_us", cfs_period},
-	{"lxc.cgroup.cpu.shares", cpu_shares}, {"lxc.cgroup.memory.memsw.limit_in_bytes", memory_and_swap},
-	{"lxc.prlimit.nofile", open_files}, {"lxc.cap.drop", cap_drop}, {"lxc.cap.keep", cap_keep}, {"lxc.environment", environment},
-	{"lxc.arch", arch}, {"lxc.seccomp.profile", seccomp}, {"lxc.uts.name", uts_name}, {"lxc.apparmor.profile", apparmor},
-	{"lxc.init.uid", only_root}, {"lxc.init.gid", only_root},
+	{"lxc.cgroup2.cpu.max", cpu_max},
+	{"lxc.cgroup.cpu.cfs_quota_us", cfs_quota},
+	{"lxc.cgroup.cpu.cfs_period_us", cfs_period},
+	{"lxc.cgroup.cpu.shares", cpu_shares},
+	{"lxc.cgroup.memory.memsw.limit_in_bytes", memory_and_swap},
+	{"lxc.prlimit.nofile", open_files},
+	{"lxc.cap.drop", cap_drop},
+	{"lxc.cap.keep", cap_keep},
+	{"lxc.environment", environment},
+	{"lxc.arch", arch},
+	{"lxc.seccomp.profile", seccomp},
+	{"lxc.uts.name", uts_name},
+	{"lxc.apparmor.profile", apparmor},
+	{"lxc.init.uid", only_root},
+	{"lxc.init.gid", only_root},
 };
 
 /* True when LXC's key is one of the words. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
-#include "../base/file.h"
+#include "../base/path.h"
 #include "../base/str.h"
 #include "network.h"
 #include "network_file.h"
@@ -253,9 +253,9 @@ static int check(struct reading *r, const struct store *store, struct network *n
 	return result;
 }
 
-int network_parse(const struct store *store, const char *name, const char *text, const char *shown, struct network *ret,
-                  struct err *err)
+int network_parse(const struct store *store, const char *name, const char *text, struct network *ret, struct err *err)
 {
+	auto_free char *shown = path_join(store->networks, name);
 	struct reading r = {.shown = shown, .rest = text, .fields.mtu = UINT64_MAX, .err = err};
 	struct network network = {0};
 	int line, result;
@@ -265,6 +265,8 @@ int network_parse(const struct store *store, const char *name, const char *text,
 		(void)err_hint(err, "use at most 15 letters, digits, '_' and '-'");
 		return -EINVAL;
 	}
+	if (!shown)
+		return err_num(err, ENOMEM, "read network %s", name);
 	line = ini_parse_stream(next_line, &r, take_pair, &r);
 	if (line > 0)
 		complain(&r, line, "write KEY = VALUE below [network]", "neither a section nor a key");

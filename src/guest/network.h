@@ -40,9 +40,8 @@ struct lease {
  * Where the kernel has no IPv6, has6 is false whatever the file says. */
 int network_open(const struct store *store, const char *name, struct network *ret, struct err *err);
 
-/* The same for a file's text; shown names it in complaints, which carry file:line. */
-int network_parse(const struct store *store, const char *name, const char *text, const char *shown, struct network *ret,
-                  struct err *err);
+/* The same for the text of file NAME, which is not looked at; complaints carry file:line. */
+int network_parse(const struct store *store, const char *name, const char *text, struct network *ret, struct err *err);
 
 /* Makes what lacks of it in the kernel: the bridge, its addresses, forwarding, the NAT rules. Idempotent, and
  * quick (three questions to the kernel) when all is there. Two callers at once are fine. */
@@ -58,7 +57,9 @@ int network_release(const struct store *store, const char *guest_id, struct err 
 /* The MAC of a guest's interface: the same for ever, locally administered, unicast. */
 void network_mac(const struct store *store, const char *guest_id, const char *ifname, uint8_t ret[6]);
 
-/* The first /24 of 10.16.0.0 - 10.239.255.0, then 172.16.0.0/12, then 192.168.0.0/16 that overlaps none of the taken prefixes; seed
- * says where the search begins. Prefixes shorter than 8 bits are default routes in disguise and are passed over. -ENOSPC. */
+/* The first subnet of this length (16 to 24) in 10.16.0.0 - 10.239.255.255, then 172.16.0.0/12, then 192.168.0.0/16 that
+ * overlaps none of the taken prefixes; seed says where the search begins. Prefixes shorter than 8 bits are default routes in
+ * disguise and are passed over. -ENOSPC. */
 struct network_prefix { struct in_addr address; uint8_t prefix; };
-int network_choose4(uint64_t seed, const struct network_prefix *taken, size_t count, struct in_addr *ret);
+struct network_taken { const struct network_prefix *list; size_t count; };
+int network_choose4(uint64_t seed, uint8_t prefix, const struct network_taken *taken, struct in_addr *ret);

@@ -136,8 +136,8 @@ static struct ip candidate(const struct place *place, int family, uint64_t i)
 	return ip;
 }
 
-/* Looks through this owner's leases of a family: found (may be NULL) gets one that fits the network, and 1 is returned; all but keep
- * (may be NULL) are dropped. */
+/* Looks through this owner's leases of a family: found (may be NULL) gets one that fits the network, and 1 is returned;
+ * all but keep (may be NULL) are dropped. */
 static int scan(const struct place *place, int family, const struct ip *keep, struct ip *found, struct err *err)
 {
 	int fd = openat(place->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -21,27 +21,24 @@
 
 #define FILE_MAX 65536
 #define LOCK_MS 10000
-#define PREFIX4_DEFAULT 24
+/* 1,021 guests, as many as a bridge has ports for (1,023); a host that has no such room left gets the small one. */
+#define PREFIX4_WANTED 22
+#define PREFIX4_SMALL 24
 
 /* Reads one file. -ENOENT, without text, when there is none. */
 static int read_network(const struct store *store, int dir_fd, const char *name, struct network *ret, struct err *err)
 {
-	auto_free char *text = NULL, *shown = path_join(store->networks, name);
+	auto_free char *text = NULL;
 	size_t length;
 	int result = file_read(dir_fd, name, FILE_MAX, &text, &length);
 
-	if (!shown)
-		return err_num(err, ENOMEM, "read network %s", name);
 	if (result == -ENOENT)
 		return result;
 	if (result < 0)
-		return err_num(err, result, "read %s", shown);
-	if (strlen(text) != length) {
-		err_num(err, EINVAL, "NUL byte in file");
-		(void)err_where(err, shown, 1);
-		return -EINVAL;
-	}
-	return network_parse(store, name, text, shown, ret, err);
+		return err_num(err, result, "read %s/%s", store->networks, name);
+	if (strlen(text) != length)
+		return err_num(err, EINVAL, "read %s/%s: there is a NUL byte in it", store->networks, name);
+	return network_parse(store, name, text, ret, err);
 }
 
 struct taken {
@@ -101,28 +98,29 @@ static int taken_by_files(const struct store *store, int dir_fd, struct taken *t
 	return 0;
 }
 
-static bool overlaps(uint32_t subnet, const struct network_prefix *taken)
+static bool overlaps(uint32_t subnet, uint8_t length, const struct network_prefix *taken)
 {
-	unsigned prefix = taken->prefix < PREFIX4_DEFAULT ? taken->prefix : PREFIX4_DEFAULT;
+	unsigned shorter = taken->prefix < length ? taken->prefix : length;
 
-	return taken->prefix >= 8 && ((subnet ^ ntohl(taken->address.s_addr)) >> (32 - prefix)) == 0;
+	return taken->prefix >= 8 && ((subnet ^ ntohl(taken->address.s_addr)) >> (32 - shorter)) == 0;
 }
 
-int network_choose4(uint64_t seed, const struct network_prefix *taken, size_t count, struct in_addr *ret)
+int network_choose4(uint64_t seed, uint8_t prefix, const struct network_taken *taken, struct in_addr *ret)
 {
-	static const struct { uint32_t first, count; } ranges[] = {
-		{0x0a100000, 224 * 256}, {0xac100000, 16 * 256}, {0xc0a80000, 256}};
+	static const struct { uint32_t first, size; } ranges[] = {{0x0a100000, 224 << 16}, {0xac100000, 16 << 16}, {0xc0a80000, 1 << 16}};
 
 	for (size_t range = 0; range < sizeof(ranges) / sizeof(ranges[0]); range++) {
-		for (uint32_t i = 0; i < ranges[range].count; i++) {
-			/* 257 is odd and no factor of the counts, so each subnet comes once, and neighbours come late. */
-			uint64_t pick = (seed % ranges[range].count + (uint64_t)i * 257) % ranges[range].count;
-			uint32_t subnet = ranges[range].first + (uint32_t)pick * 256;
+		const uint32_t count = ranges[range].size >> (32 - prefix);
+
+		for (uint32_t i = 0; i < count; i++) {
+			/* 257 has no factor of the counts, so each subnet comes once, and neighbours come late. */
+			uint32_t pick = (uint32_t)((seed % count + (uint64_t)i * 257) % count);
+			uint32_t subnet = ranges[range].first + (pick << (32 - prefix));
 			size_t k = 0;
 
-			while (k < count && !overlaps(subnet, &taken[k]))
+			while (k < taken->count && !overlaps(subnet, prefix, &taken->list[k]))
 				k++;
-			if (k == count) {
+			if (k == taken->count) {
 				ret->s_addr = htonl(subnet);
 				return 0;
 			}
@@ -154,13 +152,21 @@ static int choose_subnet4(const struct store *store, int dir_fd, struct netlink 
 		return result;
 	if (taken.failed)
 		return err_num(err, ENOMEM, "list this host's routes");
-	if (network_choose4(seed_of(store, network->name), taken.list, taken.count, &network->subnet4) < 0) {
+	const struct network_taken all = {taken.list, taken.count};
+	const uint64_t seed = seed_of(store, network->name);
+
+	network->prefix4 = PREFIX4_WANTED;
+	result = network_choose4(seed, network->prefix4, &all, &network->subnet4);
+	if (result < 0) {
+		network->prefix4 = PREFIX4_SMALL;
+		result = network_choose4(seed, network->prefix4, &all, &network->subnet4);
+	}
+	if (result < 0) {
 		err_num(err, EADDRNOTAVAIL, "find a private IPv4 subnet for network %s that no route of this host overlaps", network->name);
 		(void)err_hint(err, "choose one yourself: put [network] and address4 = 10.A.B.1/24 into %s/%s", store->networks, network->name);
 		return -EADDRNOTAVAIL;
 	}
 	network->gateway4.s_addr = htonl(ntohl(network->subnet4.s_addr) | 1);
-	network->prefix4 = PREFIX4_DEFAULT;
 	network->has4 = true;
 	return 0;
 }

@@ -79,13 +79,15 @@ static int keep_accepting_ra(struct err *err)
 	while ((entry = readdir(dir))) {
 		const char *name = entry->d_name;
 		char path[128];
+		int result;
 
 		if (name[0] == '.' || strcmp(name, "all") == 0 || strcmp(name, "default") == 0 || strcmp(name, "lo") == 0)
 			continue;
 		if (str_print(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name) < 0 || peek_sysctl(path) != 1)
 			continue;
-		if (file_poke(AT_FDCWD, path, "2") < 0 && access(path, F_OK) == 0)
-			return err_num(err, EIO, "write 2 to %s", path);
+		result = file_poke(AT_FDCWD, path, "2");
+		if (result < 0 && access(path, F_OK) == 0) /* a link that went meanwhile needs nothing */
+			return err_num(err, result, "write 2 to %s", path);
 	}
 	return 0;
 }

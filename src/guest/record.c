@@ -17,11 +17,12 @@
 #include "record.h"
 
 #define RECORD_NAME "record"
-#define RECORD_MAX 16384
+#define RECORD_MAX  16384
 
 const char *const state_names[STATE_COUNT] = {
-	[STATE_STOPPED] = "stopped",   [STATE_STARTING] = "starting",         [STATE_RUNNING] = "running", [STATE_FROZEN] = "frozen",
-	[STATE_STOPPING] = "stopping", [STATE_CHECKPOINTED] = "checkpointed", [STATE_BROKEN] = "broken",
+	[STATE_STOPPED] = "stopped", [STATE_STARTING] = "starting", [STATE_RUNNING] = "running",
+	[STATE_FROZEN] = "frozen",   [STATE_STOPPING] = "stopping", [STATE_CHECKPOINTED] = "checkpointed",
+	[STATE_BROKEN] = "broken",
 };
 
 static const bool may_go[STATE_COUNT][STATE_COUNT] = {
@@ -46,11 +47,20 @@ static const struct field {
 	enum kind kind;
 	size_t offset, size;
 } field_table[] = {
-#define TEXT(f) {#f, KIND_TEXT, offsetof(struct record, f), sizeof(((struct record *)0)->f)}
-#define PID(f) {#f, KIND_PID, offsetof(struct record, f), sizeof(pid_t)}
-#define U64(f) {#f, KIND_U64, offsetof(struct record, f), sizeof(uint64_t)}
-	TEXT(phase), TEXT(boot_id), PID(init_pid), U64(init_start), PID(monitor_pid), U64(monitor_start), U64(started), U64(ids),
-	TEXT(cgroup), TEXT(console), TEXT(init_kind), U64(starts),
+#define TEXT(f)                                                                            \
+	{                                                                                  \
+#f, KIND_TEXT, offsetof(struct record, f), sizeof(((struct record *)0)->f) \
+	}
+#define PID(f)                                                          \
+	{                                                               \
+#f, KIND_PID, offsetof(struct record, f), sizeof(pid_t) \
+	}
+#define U64(f)                                                             \
+	{                                                                  \
+#f, KIND_U64, offsetof(struct record, f), sizeof(uint64_t) \
+	}
+	TEXT(phase),  TEXT(boot_id), PID(init_pid), U64(init_start), PID(monitor_pid), U64(monitor_start),
+	U64(started), U64(ids),      TEXT(cgroup),  TEXT(console),   TEXT(init_kind),  U64(starts),
 };
 
 #define FIELDS (sizeof(field_table) / sizeof(field_table[0]))
@@ -158,8 +168,8 @@ int record_save(const struct store *store, const char *name, const struct record
 	for (size_t i = 0; i < record->link_count; i++) {
 		const struct record_link *link = &record->links[i];
 
-		buf_addf(&text, "link=%s %s %s %s %s\n", link->inside, or_dash(link->host), or_dash(link->mac), or_dash(link->address),
-			 or_dash(link->address6));
+		buf_addf(&text, "link=%s %s %s %s %s\n", link->inside, or_dash(link->host), or_dash(link->mac),
+			 or_dash(link->address), or_dash(link->address6));
 	}
 	if (text.failed)
 		return err_num(err, ENOMEM, "write the run record of '%s'", name);
@@ -186,7 +196,14 @@ int record_monitor_pidfd(const struct record *record)
 {
 	if (record->monitor_pid <= 0)
 		return -ESRCH;
-	return proc_pidfd(record->monitor_pid, record->monitor_start);
+	int fd = proc_pidfd(record->monitor_pid, record->monitor_start);
+
+	/* Killed, it is there until the host's init has reaped it. */
+	if (fd >= 0 && proc_wait_gone(fd, 0) == 0) {
+		close(fd);
+		return -ESRCH;
+	}
+	return fd;
 }
 
 enum state guest_state(const struct store *store, const char *name, struct record *ret_record)

@@ -9,7 +9,13 @@
 #include "store.h"
 
 enum state {
-	STATE_STOPPED, STATE_STARTING, STATE_RUNNING, STATE_FROZEN, STATE_STOPPING, STATE_CHECKPOINTED, STATE_BROKEN,
+	STATE_STOPPED,
+	STATE_STARTING,
+	STATE_RUNNING,
+	STATE_FROZEN,
+	STATE_STOPPING,
+	STATE_CHECKPOINTED,
+	STATE_BROKEN,
 	STATE_COUNT
 };
 extern const char *const state_names[STATE_COUNT]; /* lower case, as JSON has them */
@@ -20,24 +26,24 @@ bool state_may_go(enum state from, enum state to);
 #define RECORD_LINKS_MAX 16
 
 struct record {
-	char phase[12];          /* "starting", "running", "stopping" */
+	char phase[12]; /* "starting", "running", "stopping" */
 	char boot_id[37];
-	pid_t init_pid;          /* 0: not cloned yet */
-	uint64_t init_start;     /* clock ticks since boot, as /proc/PID/stat */
+	pid_t init_pid;      /* 0: not cloned yet */
+	uint64_t init_start; /* clock ticks since boot, as /proc/PID/stat */
 	pid_t monitor_pid;
 	uint64_t monitor_start;
-	uint64_t started;        /* seconds, CLOCK_REALTIME */
-	uint64_t ids;            /* first host id, 0 when privileged */
-	char cgroup[128];        /* "isle/NAME" below each hierarchy */
-	char console[32];        /* the pty's slave on the host: /dev/pts/7 */
-	char init_kind[12];      /* "systemd", "sysv", "busybox", "other" */
-	uint64_t starts;         /* how often init was started since `isle start` (reboots) */
+	uint64_t started;   /* seconds, CLOCK_REALTIME */
+	uint64_t ids;       /* first host id, 0 when privileged */
+	char cgroup[128];   /* "isle/NAME" below each hierarchy */
+	char console[32];   /* the pty's slave on the host: /dev/pts/7 */
+	char init_kind[12]; /* "systemd", "sysv", "busybox", "other" */
+	uint64_t starts;    /* how often init was started since `isle start` (reboots) */
 	size_t link_count;
 	struct record_link {
-		char inside[16];     /* eth0 */
-		char host[16];       /* name on the host */
+		char inside[16]; /* eth0 */
+		char host[16];   /* name on the host */
 		char mac[18];
-		char address[19];    /* A.B.C.D/LEN or "" */
+		char address[19]; /* A.B.C.D/LEN or "" */
 		char address6[44];
 	} links[RECORD_LINKS_MAX];
 };

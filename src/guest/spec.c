@@ -19,7 +19,8 @@ static int reset_section(enum section section, void *element, size_t index)
 	int r = 0;
 
 	for (size_t i = 0; i < key_count; i++)
-		if (key_table[i].section == section && spec_field_reset(&key_table[i], spec_field(element, &key_table[i]), index) < 0)
+		if (key_table[i].section == section &&
+		    spec_field_reset(&key_table[i], spec_field(element, &key_table[i]), index) < 0)
 			r = -ENOMEM;
 	return r;
 }
@@ -192,7 +193,8 @@ static int section_find(const char *name, enum section *ret, struct err *err)
 static int check_member(enum section section, const char *member, struct err *err)
 {
 	bool network = section == SECTION_NETWORK;
-	int r = types_check_name(network ? "the interface's name" : "the section's name", member, network ? 15 : SPEC_MEMBER_MAX, err);
+	int r = types_check_name(network ? "the interface's name" : "the section's name", member, network ? 15 : SPEC_MEMBER_MAX,
+	                         err);
 
 	if (r < 0)
 		return r;
@@ -314,8 +316,8 @@ int spec_value_set(void *element, const struct spec_name *name, const char *valu
 	if (r < 0 && err) {
 		*err = fault;
 		err->code = ERR_FAILED; /* whoever took the value from a command line says "usage" */
-		(void)str_print(err->what, sizeof err->what, "%s%s%s.%s: %.160s", section_table[name->section].name, *name->member ? "." : "",
-				name->member, name->key->name, fault.what);
+		(void)str_print(err->what, sizeof err->what, "%s%s%s.%s: %.160s", section_table[name->section].name,
+		                *name->member ? "." : "", name->member, name->key->name, fault.what);
 	}
 	return r;
 }

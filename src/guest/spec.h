@@ -8,71 +8,71 @@
 #include "keys.h"
 
 #define SPEC_NETWORKS_MAX 16
-#define SPEC_MOUNTS_MAX 64
-#define SPEC_UNSET UINT64_MAX
-#define SPEC_MEMBER_MAX 40  /* bytes of NAME in [mount NAME]; [network NAME] is an interface's: 15 */
-#define SPEC_LINE_MAX 4000
-#define SPEC_FILE_MAX (256 << 10)
+#define SPEC_MOUNTS_MAX   64
+#define SPEC_UNSET        UINT64_MAX
+#define SPEC_MEMBER_MAX   40 /* bytes of NAME in [mount NAME]; [network NAME] is an interface's: 15 */
+#define SPEC_LINE_MAX     4000
+#define SPEC_FILE_MAX     (256 << 10)
 
 enum network_type { NETWORK_BRIDGE, NETWORK_NONE }; /* further types come below */
 enum storage_type { STORAGE_DIR, STORAGE_OVERLAY };
 enum init_kind { INIT_AUTO, INIT_SYSTEMD, INIT_SYSV, INIT_BUSYBOX, INIT_OTHER };
 
 struct spec_network {
-	char name[16];              /* the interface inside: "eth0" */
+	char name[16]; /* the interface inside: "eth0" */
 	int line;
-	int type;                   /* enum network_type */
-	char *link;                 /* network's name, default isle0 */
-	struct address_value address;  /* IPv4 */
+	int type;                     /* enum network_type */
+	char *link;                   /* network's name, default isle0 */
+	struct address_value address; /* IPv4 */
 	struct address_value address6;
 	struct ip_value gateway, gateway6; /* not set: the network's own; see no_gateway */
-	bool default_route;         /* yes: default routes go through this interface */
-	uint64_t mtu;               /* SPEC_UNSET: the bridge's */
-	struct mac_value mac;       /* not set: derived from the guest's id and the section's name */
+	bool default_route;                /* yes: default routes go through this interface */
+	uint64_t mtu;                      /* SPEC_UNSET: the bridge's */
+	struct mac_value mac;              /* not set: derived from the guest's id and the section's name */
 };
 
 struct spec_mount {
 	char name[64];
 	int line;
-	char *source;               /* host path, or the file system's name when type is set */
-	char *target;               /* absolute, inside the guest */
-	char *type;                 /* NULL: bind; else tmpfs, ... */
-	char *options;              /* words: ro, rw, optional, create=dir, create=file, idmap, rec, nosuid, nodev, noexec; rest is data for type */
+	char *source;  /* host path, or the file system's name when type is set */
+	char *target;  /* absolute, inside the guest */
+	char *type;    /* NULL: bind; else tmpfs, ... */
+	char *options; /* words: ro, rw, optional, create=dir, create=file, idmap, rec, nosuid, nodev, noexec; rest is for type */
 };
 
 struct spec {
-	char *file;                 /* for messages */
+	char *file; /* for messages */
 	struct {
-		char *id;           /* 32 hex digits, made at creation: machine-id, MACs, leases */
-		char *init;         /* command, default /sbin/init */
-		char *hostname;     /* NULL: the guest's name */
+		char *id;       /* 32 hex digits, made at creation: machine-id, MACs, leases */
+		char *init;     /* command, default /sbin/init */
+		char *hostname; /* NULL: the guest's name */
 		bool autostart;
 		uint64_t start_order;
-		char *image;        /* image key it was cloned from */
+		char *image; /* image key it was cloned from */
 		char *template_name;
-		int storage;        /* enum storage_type */
-		char *arch;         /* personality: NULL = the host's */
-		int stop_signal;    /* 0: by the init's convention */
+		int storage;           /* enum storage_type */
+		char *arch;            /* personality: NULL = the host's */
+		int stop_signal;       /* 0: by the init's convention */
 		uint64_t stop_timeout; /* ms */
-		char *environment;  /* words NAME=VALUE for init */
+		char *environment;     /* words NAME=VALUE for init */
 		bool checkpoint_ready;
 		uint64_t console_log; /* bytes kept of the console's log before it is rotated */
 		char *description;
 	} guest;
 	struct {
-		uint64_t memory, swap;      /* bytes */
-		uint64_t cpus;              /* thousandths */
-		uint64_t cpu_weight;        /* 1..10000 */
+		uint64_t memory, swap; /* bytes */
+		uint64_t cpus;         /* thousandths */
+		uint64_t cpu_weight;   /* 1..10000 */
 		char *cpuset;
 		uint64_t processes;
 		uint64_t open_files;
 	} limits;
 	struct {
-		bool privileged;            /* no user namespace */
+		bool privileged; /* no user namespace */
 		bool nesting;
-		uint64_t ids;               /* first host id of the guest's 65,536 */
-		char *keep_caps, *drop_caps;/* words, beside the default set */
-		char *seccomp;              /* path of a list, "default" or "none" */
+		uint64_t ids;                /* first host id of the guest's 65,536 */
+		char *keep_caps, *drop_caps; /* words, beside the default set */
+		char *seccomp;               /* path of a list, "default" or "none" */
 		bool time_namespace;
 	} security;
 	struct spec_network networks[SPEC_NETWORKS_MAX];

@@ -36,7 +36,8 @@ static bool is_header_of(const char *line, const struct spec_name *name)
 		return false;
 	auto_free char *inner = strndup(line + 1, len - 1);
 
-	return inner && !spec_section_parse(inner, &found, NULL) && found.section == name->section && !strcmp(found.member, name->member);
+	return inner && !spec_section_parse(inner, &found, NULL) && found.section == name->section &&
+	       !strcmp(found.member, name->member);
 }
 
 static bool is_key(const char *line, const char *key)
@@ -102,12 +103,14 @@ static void set_key(const char *text, const struct place *place, const struct sp
 		buf_add(out, text + place->last);
 	} else {
 		add_before(text, strlen(text), out);
-		buf_addf(out, "%s[%s%s%s]\n", *text ? "\n" : "", section_table[name->section].name, *name->member ? " " : "", name->member);
+		buf_addf(out, "%s[%s%s%s]\n", *text ? "\n" : "", section_table[name->section].name, *name->member ? " " : "",
+		         name->member);
 		add_line(name, value, out);
 	}
 }
 
-/* Comments that stand right before the next section belong to that one: they stay, and the blank lines before them go. */
+/* Comments that stand right before the next section belong to that one: they stay, and the blank lines before them go.
+ * The last section goes to the end of the file. */
 static void remove_section(const char *text, const struct place *place, struct buf *out)
 {
 	size_t keep = place->last;
@@ -115,9 +118,14 @@ static void remove_section(const char *text, const struct place *place, struct b
 	for (size_t at = place->last; at < place->section_end; at = line_end(text, at))
 		if (text[at] != '#' && text[at] != ';')
 			keep = line_end(text, at);
-	if (!text[place->section_end])
+	size_t before = place->section;
+
+	if (!text[place->section_end]) {
 		keep = place->section_end;
-	buf_add_bytes(out, text, place->section);
+		while (before > 1 && text[before - 1] == '\n' && text[before - 2] == '\n')
+			before--;
+	}
+	buf_add_bytes(out, text, before);
 	buf_add(out, text + keep);
 }
 

@@ -70,7 +70,8 @@ static void add_element(const struct spec *spec, enum section section, size_t in
 			} else {
 				buf_add(out, "\n");
 			}
-			buf_addf(out, "[%s%s%s]\n", section_table[section].name, many ? " " : "", spec_element_name(spec, section, index));
+			buf_addf(out, "[%s%s%s]\n", section_table[section].name, many ? " " : "",
+			         spec_element_name(spec, section, index));
 			begun = true;
 		}
 		if (text)
@@ -113,7 +114,8 @@ static struct json_object *element_json(const struct spec *spec, enum section se
 		json_object_object_add(object, "name", json_object_new_string(spec_element_name(spec, section, index)));
 	for (size_t i = 0; object && i < key_count; i++)
 		if (key_table[i].section == section)
-			add_member(object, key_table[i].name, key_table[i].type->json(&key_table[i], spec_field_const(element, &key_table[i])));
+			add_member(object, key_table[i].name,
+			           key_table[i].type->json(&key_table[i], spec_field_const(element, &key_table[i])));
 	return object;
 }
 

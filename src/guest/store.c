@@ -53,12 +53,16 @@ static int open_folder(const char *path, int *ret, struct err *err)
 	return 0;
 }
 
-static int make_root(struct store *store, const char *path, struct err *err)
+static int make_root(struct store *store, const char *path, bool make, struct err *err)
 {
 	if (path[0] != '/')
 		return err_set(err, ERR_USAGE, "use %s as isle's folder: the path must be absolute", path);
 	if (!str_printable(path))
 		return err_set(err, ERR_USAGE, "use isle's folder: its path holds control bytes");
+	if (!make && access(path, F_OK) < 0 && errno == ENOENT) {
+		(void)err_set(err, ERR_NOT_FOUND, "look for guests below %s: there is no such folder", path);
+		return err_hint(err, "-P and ISLE_PATH name the folder; isle create makes it");
+	}
 	int r = path_make(path, 0700, err);
 	if (r < 0)
 		return r;
@@ -100,7 +104,7 @@ static int make_places(struct store *store, struct err *err)
 	return 0;
 }
 
-int store_open(const char *path, struct store **ret, struct err *err)
+int store_open(const char *path, bool make, struct store **ret, struct err *err)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	int r = 0;
@@ -112,7 +116,7 @@ int store_open(const char *path, struct store **ret, struct err *err)
 	if (!path)
 		path = getenv("ISLE_PATH");
 	if (path && *path)
-		r = make_root(store, path, err);
+		r = make_root(store, path, make, err);
 	if (r == 0)
 		r = make_places(store, err);
 	if (r == 0)
@@ -160,7 +164,8 @@ int store_check_name(const char *name, struct err *err)
 	auto_free char *shown = str_escape(name);
 
 	(void)err_set(err, ERR_USAGE, "use '%.80s' as a guest's name", shown ? shown : "");
-	return err_hint(err, "a name has 1 to %d letters, digits, '-', '_' or '.', and begins with a letter or digit", STORE_NAME_MAX);
+	return err_hint(err, "a name has 1 to %d letters, digits, '-', '_' or '.', and begins with a letter or digit",
+			STORE_NAME_MAX);
 }
 
 static int compare_names(const void *a, const void *b)

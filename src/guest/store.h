@@ -18,16 +18,17 @@ struct store {
 	char *guests;
 	char *images;
 	char *run;
-	char *ids;      /* one symbolic link per id range taken: 524288 -> guest id */
-	char *leases;   /* leases/NETWORK/ADDRESS -> GUESTID/IFNAME */
-	char *cache;    /* compiled seccomp programs and the like */
+	char *ids;    /* one symbolic link per id range taken: 524288 -> guest id */
+	char *leases; /* leases/NETWORK/ADDRESS -> GUESTID/IFNAME */
+	char *cache;  /* compiled seccomp programs and the like */
 	int guests_fd;
 	int run_fd;
-	char tag[5];    /* "" for the default instance, else 4 hex digits of the folder: keeps cgroups and links apart */
+	char tag[5]; /* "" for the default instance, else 4 hex digits of the folder: keeps cgroups and links apart */
 };
 
-/* Opens (and makes, mode 0700) the folders. path NULL: $ISLE_PATH, else the default instance. */
-int store_open(const char *path, struct store **ret, struct err *err);
+/* Opens (and makes, mode 0700) the folders. path NULL: $ISLE_PATH, else the default instance. Another instance's folder that does
+ * not exist is only made with make, else it is ERR_NOT_FOUND: a mistyped path makes no tree. */
+int store_open(const char *path, bool make, struct store **ret, struct err *err);
 void store_free(struct store *store);
 
 bool store_name_valid(const char *name);
@@ -42,9 +43,9 @@ void store_names_free(char **names);
 struct guest {
 	const struct store *store;
 	char name[STORE_NAME_MAX + 1];
-	int dir_fd;          /* guests/NAME */
-	int lock_fd;         /* -1: not locked */
-	struct spec *spec;   /* NULL until loaded */
+	int dir_fd;        /* guests/NAME */
+	int lock_fd;       /* -1: not locked */
+	struct spec *spec; /* NULL until loaded */
 };
 
 /* Opens guests/NAME and loads its config. ERR_NOT_FOUND with the near match when there is none. */

@@ -23,7 +23,8 @@ char **template_environment(void);
 
 enum template_output {
 	TEMPLATE_QUIET,    /* nothing */
-	TEMPLATE_PROGRESS, /* on a terminal the last line, rewritten in place; elsewhere plain lines */
+	TEMPLATE_PROGRESS, /* on a terminal the last line, rewritten in place; elsewhere a plain line
+	                    * every two seconds */
 	TEMPLATE_VERBOSE,  /* everything as it comes */
 };
 

@@ -24,6 +24,7 @@
 #include "template.h"
 
 #define LINE_MAX_SHOWN 400
+#define PLAIN_EVERY_MS 2000
 
 /* What came out of the template. */
 struct output {
@@ -33,6 +34,7 @@ struct output {
 	char line[LINE_MAX_SHOWN + 1]; /* the one that is coming in */
 	size_t len;
 	char last[LINE_MAX_SHOWN + 1]; /* the last whole one that is not blank */
+	uint64_t next_ms;              /* when the next may be shown where there is no terminal */
 };
 
 struct task {
@@ -63,7 +65,11 @@ static void show_line(struct output *output)
 	if (output->how != TEMPLATE_PROGRESS)
 		return;
 	if (!output->terminal) {
-		dprintf(STDERR_FILENO, "%s\n", output->last);
+		/* Signs of life in a log, not the hundreds of lines that debootstrap has. */
+		if (proc_now_ms() >= output->next_ms) {
+			dprintf(STDERR_FILENO, "%s\n", output->last);
+			output->next_ms = proc_now_ms() + PLAIN_EVERY_MS;
+		}
 		return;
 	}
 	size_t width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
@@ -141,8 +147,8 @@ _Noreturn static void run_init(const struct template_run *run, char *const *argv
 	if (pid < 0)
 		fail_child("start the template");
 	if (pid == 0) {
-		if (chdir("/") == 0)
-			execve(run->path, argv, env);
+		/* In the caller's folder: its arguments may name files there. */
+		execve(run->path, argv, env);
 		fail_child(run->path);
 	}
 	for (;;) {

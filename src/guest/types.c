@@ -51,7 +51,7 @@ static void bool_clear(const struct key *key, void *field)
 	*(bool *)field = false;
 }
 
-const struct type type_bool = {"yes or no", "yes, no", bool_parse, bool_format, bool_json, always_set, bool_clear};
+const struct type type_bool = {"switch", "yes or no", bool_parse, bool_format, bool_json, always_set, bool_clear};
 
 /* uint64_t */
 
@@ -80,7 +80,7 @@ static int u64_store(const struct key *key, uint64_t value, const char *text, vo
 
 		key->type->format(key, &bound, &shown);
 		return err_set(err, ERR_FAILED, "'%s' is %s than %s, the %s", text, value < key->min ? "less" : "more",
-			       shown.data ? shown.data : "?", value < key->min ? "least" : "most");
+		               shown.data ? shown.data : "?", value < key->min ? "least" : "most");
 	}
 	if (value == unset)
 		return err_set(err, ERR_FAILED, "'%s' is too large", text);
@@ -147,8 +147,8 @@ static void size_format(const struct key *key, const void *field, struct buf *ou
 }
 
 const struct type type_size = {
-	"size", "bytes, or a number with K, M, G, T or P (powers of 1024)",
-	size_parse, size_format, u64_json, u64_is_set, u64_clear,
+	"size",    "bytes, or a number with K, M, G, T or P (powers of 1024)", size_parse, size_format, u64_json, u64_is_set,
+	u64_clear,
 };
 
 static int duration_parse(const struct key *key, const char *text, void *field, struct err *err)
@@ -182,8 +182,7 @@ static struct json_object *duration_json(const struct key *key, const void *fiel
 }
 
 const struct type type_duration = {
-	"time", "seconds, or a number with ms, s, m or h",
-	duration_parse, duration_format, duration_json, u64_is_set, u64_clear,
+	"time", "seconds, or a number with ms, s, m or h", duration_parse, duration_format, duration_json, u64_is_set, u64_clear,
 };
 
 /* Reads DIGITS[.DIGITS] with at most three places as thousandths; *end is behind it. */
@@ -252,8 +251,7 @@ static struct json_object *cpus_json(const struct key *key, const void *field)
 }
 
 const struct type type_cpus = {
-	"CPUs", "a number of CPUs with up to three decimal places",
-	cpus_parse, cpus_format, cpus_json, u64_is_set, u64_clear,
+	"CPUs", "a number of CPUs with up to three decimal places", cpus_parse, cpus_format, cpus_json, u64_is_set, u64_clear,
 };
 
 static const struct {
@@ -293,8 +291,7 @@ static void rate_format(const struct key *key, const void *field, struct buf *ou
 }
 
 const struct type type_rate = {
-	"rate", "a number with bit, kbit, mbit or gbit (per second)",
-	rate_parse, rate_format, u64_json, u64_is_set, u64_clear,
+	"rate", "a number with bit, kbit, mbit or gbit (per second)", rate_parse, rate_format, u64_json, u64_is_set, u64_clear,
 };
 
 /* int */
@@ -340,12 +337,12 @@ static const struct {
 	const char *name;
 	int number;
 } signals[] = {
-	{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"ILL", SIGILL}, {"TRAP", SIGTRAP}, {"ABRT", SIGABRT}, {"BUS", SIGBUS},
-	{"FPE", SIGFPE}, {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2}, {"PIPE", SIGPIPE},
-	{"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"STKFLT", 16}, {"CHLD", SIGCHLD}, {"CONT", SIGCONT}, {"STOP", SIGSTOP},
-	{"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
-	{"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO}, {"PWR", SIGPWR}, {"SYS", SIGSYS},
-	{"IOT", SIGABRT}, {"CLD", SIGCHLD}, {"POLL", SIGIO},
+	{"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT}, {"ILL", SIGILL},     {"TRAP", SIGTRAP}, {"ABRT", SIGABRT},
+	{"BUS", SIGBUS},   {"FPE", SIGFPE},       {"KILL", SIGKILL}, {"USR1", SIGUSR1},   {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
+	{"PIPE", SIGPIPE}, {"ALRM", SIGALRM},     {"TERM", SIGTERM}, {"STKFLT", 16},      {"CHLD", SIGCHLD}, {"CONT", SIGCONT},
+	{"STOP", SIGSTOP}, {"TSTP", SIGTSTP},     {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},   {"URG", SIGURG},   {"XCPU", SIGXCPU},
+	{"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"PWR", SIGPWR},
+	{"SYS", SIGSYS},   {"IOT", SIGABRT},      {"CLD", SIGCHLD},  {"POLL", SIGIO},
 };
 
 static int signal_number(const char *text)

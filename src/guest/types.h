@@ -26,31 +26,32 @@ struct type {
 
 /* Fields: bool; char * (NULL = not set); uint64_t with UINT64_MAX = not set; int. "unlimited" reads as not set, and only where
  * the key has no default. */
-extern const struct type type_bool;      /* bool: yes/no/true/false/on/off/1/0; formats yes, no */
-extern const struct type type_number;    /* uint64_t, .min .max of the key */
-extern const struct type type_count;     /* the same, and "unlimited" */
-extern const struct type type_size;      /* uint64_t bytes, and "unlimited" */
-extern const struct type type_duration;  /* uint64_t milliseconds */
-extern const struct type type_cpus;      /* uint64_t thousandths of a CPU: "1.5" -> 1500; "unlimited" */
-extern const struct type type_rate;      /* uint64_t bits per second: "100mbit"; "unlimited" */
-extern const struct type type_choice;    /* int, index into the key's .choices (NULL-ended) */
-extern const struct type type_signal;    /* int: SIGRTMIN+3, TERM, 15; 0 = not set */
+extern const struct type type_bool;     /* bool: yes/no/true/false/on/off/1/0; formats yes, no */
+extern const struct type type_number;   /* uint64_t, .min .max of the key */
+extern const struct type type_count;    /* the same, and "unlimited" */
+extern const struct type type_size;     /* uint64_t bytes, and "unlimited" */
+extern const struct type type_duration; /* uint64_t milliseconds */
+extern const struct type type_cpus;     /* uint64_t thousandths of a CPU: "1.5" -> 1500; "unlimited" */
+extern const struct type type_rate;     /* uint64_t bits per second: "100mbit"; "unlimited" */
+extern const struct type type_choice;   /* int, index into the key's .choices (NULL-ended) */
+extern const struct type type_signal;   /* int: SIGRTMIN+3, TERM, 15; 0 = not set */
 
-extern const struct type type_string;    /* char *, printable UTF-8, at most 4000 bytes or the key's .max; blanks around are cut */
-extern const struct type type_name;      /* char *: letters, digits, '.', '_', '-', not leading '-' or '.'; .max bytes; or one of .choices */
-extern const struct type type_path;      /* char *: absolute, no "..", printable */
-extern const struct type type_profile;   /* char *: "default", "none" or a path */
-extern const struct type type_words;     /* char *: list separated by blanks or commas, kept as text */
-extern const struct type type_cpuset;    /* char *: "0-3,8", kept as text */
-extern const struct type type_caps;      /* char *: words, each a capability's name */
-extern const struct type type_command;   /* char *: an absolute path and arguments; types_split reads it */
+extern const struct type type_string; /* char *, printable UTF-8, at most 4000 bytes or the key's .max; blanks around are cut */
+extern const struct type
+	type_name; /* char *: letters, digits, '.', '_', '-', not leading '-' or '.'; .max bytes; or one of .choices */
+extern const struct type type_path;        /* char *: absolute, no "..", printable */
+extern const struct type type_profile;     /* char *: "default", "none" or a path */
+extern const struct type type_words;       /* char *: list separated by blanks or commas, kept as text */
+extern const struct type type_cpuset;      /* char *: "0-3,8", as the kernel writes it */
+extern const struct type type_caps;        /* char *: words, each a capability's name */
+extern const struct type type_command;     /* char *: an absolute path and arguments; types_split reads it */
 extern const struct type type_environment; /* char *: NAME=VALUE ...; types_split reads it */
-extern const struct type type_hostname;  /* char *: labels of letters, digits and '-', 64 bytes */
-extern const struct type type_id;        /* char *: 32 hexadecimal digits */
+extern const struct type type_hostname;    /* char *: labels of letters, digits and '-', 64 bytes */
+extern const struct type type_id;          /* char *: 32 hexadecimal digits */
 
-extern const struct type type_mac;       /* struct mac_value */
-extern const struct type type_address;   /* struct address_value: auto | none | ADDRESS/LENGTH, family from the key's .max: 4 or 6 */
-extern const struct type type_ip;        /* struct ip_value: a plain address, .max: 4 or 6 */
+extern const struct type type_mac;     /* struct mac_value */
+extern const struct type type_address; /* struct address_value: auto | none | ADDRESS/LENGTH, family from the key's .max: 4 or 6 */
+extern const struct type type_ip;      /* struct ip_value: a plain address, .max: 4 or 6 */
 
 /* Splits a command or an environment into words: blanks separate, "..." or '...' keep blanks, a backslash outside '...' takes
  * the next byte as it is. *ret is NULL-ended; free it with types_split_free. -EINVAL: a quote is not closed. */
@@ -66,7 +67,17 @@ int types_check_text(const char *text, size_t len, struct err *err);
 /* A name's rules, as type_name: "network name 'x' ..." is what err says, `what` being the first words. */
 int types_check_name(const char *what, const char *text, size_t max, struct err *err);
 
-struct mac_value { uint8_t byte[6]; bool set; };
+struct mac_value {
+	uint8_t byte[6];
+	bool set;
+};
 enum address_mode { ADDRESS_AUTO, ADDRESS_NONE, ADDRESS_STATIC };
-struct address_value { enum address_mode mode; uint8_t byte[16]; uint8_t prefix; };
-struct ip_value { uint8_t byte[16]; bool set; };
+struct address_value {
+	enum address_mode mode;
+	uint8_t byte[16];
+	uint8_t prefix;
+};
+struct ip_value {
+	uint8_t byte[16];
+	bool set;
+};

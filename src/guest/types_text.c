@@ -9,13 +9,17 @@
 #include "../kernel/privs.h"
 #include "keys.h"
 
-#define TEXT_MAX 4000
+#define TEXT_MAX         4000
 #define NAME_MAX_DEFAULT 63
 
 /* Bytes of the UTF-8 character at s, 0 when it is none; len bytes are there. */
 static size_t utf8_length(const unsigned char *s, size_t len)
 {
-	size_t need = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	size_t need = s[0] < 0x80                   ? 1
+	              : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+	              : (s[0] & 0xf0) == 0xe0       ? 3
+	              : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+	                                            : 0;
 
 	if (!need || need > len)
 		return 0;
@@ -23,7 +27,8 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
 	/* Longer than needed, a surrogate, or beyond U+10FFFF. */
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return need;
 }
@@ -69,7 +74,7 @@ static int text_read(const struct key *key, const char *text, size_t max, char *
 
 /* Reads, checks with check, and replaces the field. */
 static int text_store(const struct key *key, const char *text, void *field, size_t max,
-		      int (*check)(const struct key *key, const char *text, struct err *err), struct err *err)
+                      int (*check)(const struct key *key, const char *text, struct err *err), struct err *err)
 {
 	auto_free char *value = NULL;
 	int r = text_read(key, text, max, &value, err);
@@ -114,9 +119,11 @@ static void text_clear(const struct key *key, void *field)
 	*(char **)field = NULL;
 }
 
-#define TEXT_TYPE(type_name_, shape_, parse_) \
-	{.name = (type_name_), .shape = (shape_), .parse = (parse_), .format = text_format, .json = text_json, .is_set = text_is_set, \
-	 .clear = text_clear}
+#define TEXT_TYPE(type_name_, shape_, parse_)                                                                         \
+	{                                                                                                             \
+		.name = (type_name_), .shape = (shape_), .parse = (parse_), .format = text_format, .json = text_json, \
+		.is_set = text_is_set, .clear = text_clear                                                            \
+	}
 
 /* Plain text */
 
@@ -147,7 +154,7 @@ int types_check_name(const char *what, const char *text, size_t max, struct err 
 	for (; *text; text++)
 		if (!is_name_byte(*text))
 			return err_set(err, ERR_FAILED, "%s has a byte (0x%02x) that is no letter, digit, '.', '_' or '-'", what,
-				       (unsigned char)*text);
+			               (unsigned char)*text);
 	return 0;
 }
 
@@ -182,10 +189,12 @@ static int hostname_check(const struct key *key, const char *text, struct err *e
 
 		if (!len || len > 63 || label[0] == '-' || label[len - 1] == '-')
 			return err_set(err, ERR_FAILED,
-				       "'%s' is not a host name: each part has 1 to 63 bytes and neither begins nor ends with '-'", text);
+			               "'%s' is not a host name: each part has 1 to 63 bytes and neither begins nor ends with '-'",
+			               text);
 		for (size_t i = 0; i < len; i++)
 			if (!is_name_byte(label[i]) || label[i] == '_')
-				return err_set(err, ERR_FAILED, "'%s' is not a host name: it may hold letters, digits, '-' and '.'", text);
+				return err_set(err, ERR_FAILED, "'%s' is not a host name: it may hold letters, digits, '-' and '.'",
+				               text);
 		if (!label[len])
 			return 0;
 		label += len + 1;
@@ -283,15 +292,14 @@ static int words_parse(const struct key *key, const char *text, void *field, str
 
 const struct type type_words = TEXT_TYPE("list", "words between blanks or commas", words_parse);
 
-static int cpuset_check(const struct key *key, const char *text, struct err *err)
+#define CPUS_MAX 8192 /* NR_CPUS of the largest kernels */
+
+/* Marks the CPUs of a list: numbers and ranges. */
+static int cpuset_read(const char *text, bool cpus[CPUS_MAX], struct err *err)
 {
 	const char *word;
 	size_t len;
 
-	int r = words_check(key, text, err);
-
-	if (r < 0)
-		return r;
 	while ((word = types_next_word(&text, &len))) {
 		auto_free char *range = strndup(word, len);
 		char *dash = range ? strchr(range, '-') : NULL;
@@ -301,15 +309,37 @@ static int cpuset_check(const struct key *key, const char *text, struct err *err
 			return err_num(err, ENOMEM, "read a list of CPUs");
 		if (dash)
 			*dash++ = '\0';
-		if (str_to_u64(range, 0, 8191, &first) < 0 || (dash && (str_to_u64(dash, 0, 8191, &last) < 0 || last < first)))
-			return err_set(err, ERR_FAILED, "'%.*s' is neither a CPU's number nor a range of them (0-3)", (int)len, word);
+		bool good = !str_to_u64(range, 0, CPUS_MAX - 1, &first);
+
+		last = first;
+		if (!good || (dash && (str_to_u64(dash, 0, CPUS_MAX - 1, &last) < 0 || last < first)))
+			return err_set(err, ERR_FAILED, "'%.*s' is neither a CPU's number nor a range of them (0-3)", (int)len,
+			               word);
+		for (; first <= last; first++)
+			cpus[first] = true;
 	}
 	return 0;
 }
 
+/* The list as the kernel writes it: in order, neighbours as ranges. What was written can then be compared with what is read. */
 static int cpuset_parse(const struct key *key, const char *text, void *field, struct err *err)
 {
-	return text_store(key, text, field, TEXT_MAX, cpuset_check, err);
+	auto_free bool *cpus = calloc(CPUS_MAX, sizeof *cpus);
+	auto_buf struct buf list = {0};
+	int r = !cpus ? err_num(err, ENOMEM, "read a list of CPUs") : words_check(key, text, err);
+
+	if (!r)
+		r = cpuset_read(text, cpus, err);
+	if (r < 0)
+		return r;
+	for (unsigned first = 0, last; first < CPUS_MAX; first = last + 1) {
+		for (last = first; cpus[first] && last + 1 < CPUS_MAX && cpus[last + 1]; last++)
+			;
+		if (!cpus[first])
+			continue;
+		buf_addf(&list, first == last ? "%s%u" : "%s%u-%u", list.len ? "," : "", first, last);
+	}
+	return list.failed ? err_num(err, ENOMEM, "read a list of CPUs") : text_store(key, list.data, field, TEXT_MAX, NULL, err);
 }
 
 const struct type type_cpuset = TEXT_TYPE("CPU list", "numbers and ranges: 0-3,8", cpuset_parse);

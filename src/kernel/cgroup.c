@@ -19,6 +19,7 @@
 #include "cgroup_layout.h"
 
 #define PERIOD_USEC 100000u
+#define MAKE_TRIES  8
 
 static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
 {
@@ -124,10 +125,15 @@ int cgroup_create(const char *cgroup, uid_t owner, struct err *err)
 {
 	if (!cgroup_layout()->unified[0])
 		return no_cgroup2(err);
-	int r = create_unified(cgroup, owner, err);
-	if (r < 0)
-		return r;
-	return cgroup_v1_create(cgroup, err);
+	int r = -ENOENT;
+
+	/* The last other guest's end may take the common parent away between two of our steps. */
+	for (int i = 0; r == -ENOENT && i < MAKE_TRIES; i++) {
+		r = create_unified(cgroup, owner, err);
+		if (r == 0)
+			r = cgroup_v1_create(cgroup, err);
+	}
+	return r;
 }
 
 static bool same_cpu_max(const char *asked, const char *shown)
@@ -149,7 +155,8 @@ static int limit_unified(const char *folder, const struct cgroup_limits *limits,
 		r = cgroup_set(folder, "memory.swap.max", value, cgroup_same_bytes, err);
 	}
 	if (r == 0 && limits->cpus != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000), PERIOD_USEC);
+		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000),
+				PERIOD_USEC);
 		r = cgroup_set(folder, "cpu.max", value, same_cpu_max, err);
 	}
 	if (r == 0 && limits->cpu_weight != UINT64_MAX) {
@@ -388,6 +395,13 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 		int r = remove_groups(dir, cgroup, deadline);
 		if (r < 0)
 			return err_num(err, r, "rmdir %s/%s", base, cgroup);
+		char parent[PATH_MAX];
+		char *slash = str_copy(parent, sizeof(parent), cgroup) < 0 ? NULL : strrchr(parent, '/');
+
+		if (slash) {
+			*slash = '\0';
+			(void)unlinkat(dir, parent, AT_REMOVEDIR); /* only the last guest's end succeeds */
+		}
 	}
 	return 0;
 }
@@ -437,7 +451,8 @@ int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *e
 
 		if (now >= deadline) {
 			(void)file_poke(AT_FDCWD, path, freeze ? "0" : "1"); /* back to what it was */
-			return err_set(err, ERR_TIMEOUT, "%s cgroup %s within %d ms", freeze ? "freeze" : "unfreeze", cgroup, timeout_ms);
+			return err_set(err, ERR_TIMEOUT, "%s cgroup %s within %d ms", freeze ? "freeze" : "unfreeze", cgroup,
+				       timeout_ms);
 		}
 		struct pollfd wait = {.fd = events, .events = POLLPRI};
 

@@ -11,10 +11,10 @@
  * root, and in cgroup2 also "isle/web1/guest", which is given to the guest and is the root of its cgroup namespace. */
 #define CGROUP_GUEST "guest"
 
-struct cgroup_limits {              /* UINT64_MAX or NULL: not set */
-	uint64_t memory, swap;      /* bytes */
-	uint64_t cpus;              /* thousandths of a CPU */
-	uint64_t cpu_weight;        /* 1..10000, 100 is everybody's */
+struct cgroup_limits {         /* UINT64_MAX or NULL: not set */
+	uint64_t memory, swap; /* bytes */
+	uint64_t cpus;         /* thousandths of a CPU */
+	uint64_t cpu_weight;   /* 1..10000, 100 is everybody's */
 	uint64_t processes;
 	const char *cpuset;
 };
@@ -28,8 +28,8 @@ struct cgroup_entry {
 	int count;
 };
 
-/* Makes the groups in every hierarchy and gives the guest's own to uid (gid alike); 0: stays root's. Leftovers of the same name must
- * be gone. -EOPNOTSUPP when no cgroup2 is mounted. */
+/* Makes the groups in every hierarchy and gives the guest's own to uid (gid alike); 0: stays root's. Leftovers of the same name
+ * must be gone. -EOPNOTSUPP when no cgroup2 is mounted. */
 int cgroup_create(const char *cgroup, uid_t owner, struct err *err);
 
 /* Sets what is set, on the running group too, and reads each back. -EOPNOTSUPP names the controller that lacks. */
@@ -39,8 +39,9 @@ int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct 
 int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err);
 void cgroup_entry_close(struct cgroup_entry *entry);
 
-/* In the single-threaded child, before anything is dropped: enters the v1 groups. (The cgroup2 one was entered by clone3.) Writing "0" to `tasks`
- * moves only the caller and so needs no global lock, unlike cgroup.procs (kernel/cgroup/cgroup.c, cgroup_procs_write_start). */
+/* In the single-threaded child, before anything is dropped: enters the v1 groups. (The cgroup2 one was entered by clone3.) Writing
+ * "0" to `tasks` moves only the caller and so needs no global lock, unlike cgroup.procs (kernel/cgroup/cgroup.c,
+ * cgroup_procs_write_start). */
 int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err);
 
 /* Kills all in the group, at once (cgroup.kill), or pid by pid where the kernel lacks it (before 5.14). No error if gone. */
@@ -54,7 +55,7 @@ bool cgroup_frozen(const char *cgroup);
 /* Waits until the kernel reports it. -ETIMEDOUT after timeout_ms (the group is then set back). */
 int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *err);
 
-struct cgroup_stat {        /* UINT64_MAX: the kernel does not say */
+struct cgroup_stat { /* UINT64_MAX: the kernel does not say */
 	uint64_t memory, memory_peak, memory_limit;
 	uint64_t cpu_usec;
 	uint64_t processes;

@@ -9,7 +9,7 @@ struct cgroup_hierarchy {
 };
 
 struct cgroup_layout_map {
-	char unified[96];    /* "" when cgroup2 is not mounted */
+	char unified[96];                          /* "" when cgroup2 is not mounted */
 	struct cgroup_hierarchy v1[CGROUP_V1_MAX]; /* the controllers that isle uses, distinct folders only */
 	int v1_count;
 };
@@ -29,5 +29,5 @@ void cgroup_v1_stat(const char *cgroup, struct cgroup_stat *stat);
 int cgroup_set(const char *folder, const char *file, const char *value, bool (*same)(const char *asked, const char *shown),
 	       struct err *err);
 bool cgroup_same_text(const char *asked, const char *shown);
-bool cgroup_same_bytes(const char *asked, const char *shown); /* the kernel rounds down to pages */
+bool cgroup_same_bytes(const char *asked, const char *shown);             /* the kernel rounds down to pages */
 int cgroup_read_u64(const char *folder, const char *file, uint64_t *ret); /* "max" = UINT64_MAX */

@@ -13,7 +13,7 @@
 #include "../base/str.h"
 #include "cgroup_layout.h"
 
-#define PERIOD_USEC 100000u
+#define PERIOD_USEC       100000u
 #define SHARES_PER_WEIGHT 1024u / 100u
 
 static int folder_of(const char *controller, const char *cgroup, char ret[PATH_MAX])
@@ -113,7 +113,8 @@ static int set_memory(const char *cgroup, const struct cgroup_limits *limits, st
 	if (limits->memory == UINT64_MAX) {
 		if (limits->swap == UINT64_MAX)
 			return 0;
-		(void)err_set(err, ERR_USAGE, "set limits.swap without limits.memory: on this host swap is limited together with memory");
+		(void)err_set(err, ERR_USAGE,
+			      "set limits.swap without limits.memory: on this host swap is limited together with memory");
 		return err_hint(err, "set limits.memory too");
 	}
 	(void)str_print(memory, sizeof(memory), "%llu", (unsigned long long)limits->memory);

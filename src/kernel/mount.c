@@ -75,7 +75,9 @@ int mount_idmap(int mount_fd, int userns_fd, struct err *err)
 	int r = err_sys(err, "map the ids of a mount");
 
 	if (r == -EINVAL)
-		(void)err_hint(err, "this file system or kernel has no id-mapped mounts: keep guests on ext4, xfs or btrfs, Linux 5.15 or newer");
+		(void)err_hint(
+			err,
+			"this file system or kernel has no id-mapped mounts: keep guests on ext4, xfs or btrfs, Linux 5.15 or newer");
 	return r;
 }
 

@@ -7,8 +7,8 @@
 
 #include "../base/err.h"
 
-/* A new instance of a file system as a detached mount. options: NULL-ended pairs of key and value, value NULL for a flag; attributes:
- * MOUNT_ATTR_*. Returns the descriptor or -errno. */
+/* A new instance of a file system as a detached mount. options: NULL-ended pairs of key and value, value NULL for a flag;
+ * attributes: MOUNT_ATTR_*. Returns the descriptor or -errno. */
 int mount_new(const char *type, const char *const *options, uint64_t attributes, struct err *err);
 
 /* A detached copy of what is mounted at path below dir_fd (O_PATH descriptors allowed with path ""). */

@@ -43,7 +43,7 @@ struct netlink_veth {
 	const uint8_t *inside_mac;
 	int inside_netns_fd;       /* the peer is born there */
 	const char *bridge;        /* the host end's master, NULL: none */
-	unsigned mtu;              /* 0: default */
+	unsigned mtu;              /* 0: the bridge's */
 };
 /* One RTM_NEWLINK; the host end is born up, without IPv6 link-local address. -EEXIST when a name is taken. */
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);

@@ -142,7 +142,7 @@ static void put_one_queue(struct batch *b)
 	batch_put_u32(b, IFLA_NUM_RX_QUEUES, 1);
 }
 
-static void put_peer(struct batch *b, const struct netlink_veth *veth)
+static void put_peer(struct batch *b, const struct netlink_veth *veth, unsigned mtu)
 {
 	struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
 	struct nlattr *peer = batch_nest(b, VETH_INFO_PEER);
@@ -154,8 +154,8 @@ static void put_peer(struct batch *b, const struct netlink_veth *veth)
 	batch_put_string(b, IFLA_IFNAME, veth->inside);
 	if (veth->inside_mac)
 		batch_put(b, IFLA_ADDRESS, veth->inside_mac, 6);
-	if (veth->mtu)
-		batch_put_u32(b, IFLA_MTU, veth->mtu);
+	if (mtu)
+		batch_put_u32(b, IFLA_MTU, mtu);
 	put_one_queue(b);
 	batch_put_u32(b, IFLA_NET_NS_FD, (uint32_t)veth->inside_netns_fd);
 	batch_nest_end(b, peer);
@@ -183,32 +183,30 @@ int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct
 {
 	struct nlattr *info, *data;
 	struct batch b;
-	int master = 0, result;
+	struct netlink_link bridge = {0};
+	int result = veth->bridge ? netlink_get(nl, veth->bridge, &bridge, err) : 0;
+	const unsigned mtu = veth->mtu ? veth->mtu : bridge.mtu;
 
-	if (veth->bridge) {
-		struct netlink_link bridge;
-
-		result = netlink_get(nl, veth->bridge, &bridge, err);
-		if (result < 0)
-			return result;
-		master = bridge.index;
-	}
+	if (result < 0)
+		return result;
 	batch_begin(&b, nl);
 	add_link_request(&b, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, veth->host, IFF_UP);
-	if (master)
-		batch_put_u32(&b, IFLA_MASTER, (uint32_t)master);
-	if (veth->mtu)
-		batch_put_u32(&b, IFLA_MTU, veth->mtu);
+	if (bridge.index)
+		batch_put_u32(&b, IFLA_MASTER, (uint32_t)bridge.index);
+	if (mtu)
+		batch_put_u32(&b, IFLA_MTU, mtu);
 	put_one_queue(&b);
 	info = batch_nest(&b, IFLA_LINKINFO);
 	batch_put_string(&b, IFLA_INFO_KIND, "veth");
 	data = batch_nest(&b, IFLA_INFO_DATA);
-	put_peer(&b, veth);
+	put_peer(&b, veth, mtu);
 	batch_nest_end(&b, data);
 	batch_nest_end(&b, info);
 	batch_say(&b, 0, "add veth pair %s and guest's %s%s%s", veth->host, veth->inside, veth->bridge ? " to bridge " : "",
 	          veth->bridge ? veth->bridge : "");
 	result = batch_send(&b, NULL, NULL, err);
+	if (result == -EXFULL)
+		(void)err_hint(err, "a bridge holds 1023 links: put the guest on another network");
 	if (result < 0)
 		return result;
 

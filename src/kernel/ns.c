@@ -23,14 +23,14 @@
 #define IDS_SPAN 65536u
 
 const struct ns_kind ns_kinds[] = {
-	{CLONE_NEWUSER, "user", "user"}, {CLONE_NEWNS, "mnt", "mount"},        {CLONE_NEWPID, "pid", "pid"},
-	{CLONE_NEWNET, "net", "network"}, {CLONE_NEWUTS, "uts", "uts"},        {CLONE_NEWIPC, "ipc", "ipc"},
+	{CLONE_NEWUSER, "user", "user"},       {CLONE_NEWNS, "mnt", "mount"},   {CLONE_NEWPID, "pid", "pid"},
+	{CLONE_NEWNET, "net", "network"},      {CLONE_NEWUTS, "uts", "uts"},    {CLONE_NEWIPC, "ipc", "ipc"},
 	{CLONE_NEWCGROUP, "cgroup", "cgroup"}, {CLONE_NEWTIME, "time", "time"},
 };
 const size_t ns_kind_count = sizeof(ns_kinds) / sizeof(ns_kinds[0]);
 
-/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)); capabilities are raised again because clone3 needs
- * them for the other namespaces and for CLONE_INTO_CGROUP. */
+/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)); capabilities are raised again because clone3
+ * needs them for the other namespaces and for CLONE_INTO_CGROUP. */
 static int become(uid_t uid, struct err *err)
 {
 	if (setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
@@ -38,40 +38,38 @@ static int become(uid_t uid, struct err *err)
 	return privs_raise(err);
 }
 
-/* Makes a time namespace whose clocks begin now, for the children of this process; a namespace that somebody is in keeps its clocks
- * (time_namespaces(7)), so clone3 must not make it. *ret_own: the way back. */
-static int prepare_clocks(int *ret_own, struct err *err)
+/* What must be added to a clock so that it shows nought now. */
+static int offset_of(clockid_t clock, const char *name, struct buf *out)
 {
-	struct timespec monotonic, boot;
-	char text[96];
-	auto_close int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+	struct timespec now;
 
-	if (own < 0 || unshare(CLONE_NEWTIME) < 0)
-		return err_sys(err, "make a time namespace");
-	(void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
-	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
-	(void)str_print(text, sizeof(text), "monotonic -%lld 0\nboottime -%lld 0\n", (long long)monotonic.tv_sec, (long long)boot.tv_sec);
-	int r = file_poke(AT_FDCWD, "/proc/self/timens_offsets", text);
-
-	if (r < 0) {
-		(void)setns(own, CLONE_NEWTIME); /* the caller ends with this failure */
-		return err_num(err, r, "set the clocks of a time namespace");
-	}
-	*ret_own = take_fd(&own);
+	if (clock_gettime(clock, &now) < 0)
+		return -errno;
+	buf_addf(out, "%s -%lld 0\n", name, (long long)now.tv_sec);
 	return 0;
 }
 
-/* Else what this process executes would be in the guest's time, too. */
-static int leave_clocks(int own, struct err *err)
+/* Children get a time namespace whose clocks begin at nought, so that a guest's uptime is its own (time_namespaces(7)). It is made
+ * here and not by clone3 because its offsets can only be set before anybody is in it. */
+static int make_time_namespace(struct err *err)
 {
-	return own < 0 || setns(own, CLONE_NEWTIME) == 0 ? 0 : err_sys(err, "return to the host's time namespace");
+	auto_buf struct buf offsets = {0};
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_sys(err, "make the time namespace");
+	int r = offset_of(CLOCK_MONOTONIC, "monotonic", &offsets);
+	if (r == 0)
+		r = offset_of(CLOCK_BOOTTIME, "boottime", &offsets);
+	if (r == 0)
+		r = offsets.failed ? -ENOMEM : file_poke(AT_FDCWD, "/proc/self/timens_offsets", offsets.data);
+	return r < 0 ? err_num(err, r, "set the clocks of the time namespace") : 0;
 }
 
-static pid_t clone_first(const struct ns_clone *how, int *ret_pidfd, struct err *err)
+static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *err)
 {
 	int pidfd = -1;
 	struct clone_args args = {
-		.flags = (how->flags & ~(uint64_t)CLONE_NEWTIME) | CLONE_PIDFD,
+		.flags = how->flags | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -107,16 +105,26 @@ static pid_t clone_first(const struct ns_clone *how, int *ret_pidfd, struct err 
 
 pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
 {
-	auto_close int own = -1;
-	int r = how->flags & CLONE_NEWTIME ? prepare_clocks(&own, err) : 0;
+	struct ns_clone rest = *how;
 
+	if (!(how->flags & CLONE_NEWTIME))
+		return clone_as(how, ret_pidfd, err);
+	/* Only for the child: an exec would take the caller along too (Linux 6.2), and its view of start times with it. */
+	auto_close int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+
+	if (own < 0)
+		return err_sys(err, "open the own time namespace");
+	int r = make_time_namespace(err);
 	if (r < 0)
 		return r;
-	pid_t pid = clone_first(how, ret_pidfd, err);
+	rest.flags &= ~(uint64_t)CLONE_NEWTIME;
+	pid_t pid = clone_as(&rest, ret_pidfd, err);
 
-	if (pid != 0 && leave_clocks(own, pid > 0 ? err : NULL) < 0 && pid > 0) {
-		(void)kill(pid, SIGKILL);
-		return -EPERM;
+	if (pid != 0 && setns(own, CLONE_NEWTIME) < 0) {
+		r = err_sys(err, "go back to the own time namespace");
+		if (pid > 0)
+			(void)kill(pid, SIGKILL); /* reaped by whoever undoes the clone */
+		return r;
 	}
 	return pid;
 }

@@ -17,9 +17,9 @@ extern const struct ns_kind ns_kinds[];
 extern const size_t ns_kind_count;
 
 struct ns_clone {
-	uint64_t flags;      /* CLONE_NEW*; CLONE_NEWTIME is made by unshare beforehand, see ns.c */
-	uid_t creator;       /* the user namespace's owner, whose budgets it counts against; 0: the caller */
-	int cgroup_fd;       /* -1, else the child is born in that cgroup2 group */
+	uint64_t flags; /* CLONE_NEW*; in a new time namespace the clocks begin at nought */
+	uid_t creator;  /* the user namespace's owner, whose budgets it counts against; 0: the caller */
+	int cgroup_fd;  /* -1, else the child is born in that cgroup2 group */
 };
 
 /* clone3(2) with CLONE_PIDFD. Returns the pid in the parent, 0 in the child, -errno on failure. *ret_pidfd is set in the parent. */

@@ -25,17 +25,16 @@
 #include "../guest/record.h"
 #include "../kernel/cgroup.h"
 #include "../kernel/ns.h"
-#include "../kernel/privs.h"
-#include "../kernel/seccomp.h"
 #include "attach.h"
 #include "attach_user.h"
+#include "confine.h"
 #include "console.h"
 #include "environment.h"
 #include "relay.h"
 
-#define ALL_NAMESPACES                                                                                                             \
+#define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define NOT_FOUND 127
+#define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 
 struct attach {
@@ -43,14 +42,13 @@ struct attach {
 	struct guest *guest;
 	struct record record;
 	int init_pidfd;
-	uint64_t flags;          /* namespaces to enter */
+	uint64_t flags; /* namespaces to enter */
 	struct cgroup_entry groups;
-	struct seccomp_program filter;
-	uint64_t capabilities;
+	struct confinement confinement;
 	bool tty;
 	struct winsize size;
 	struct relay relay;
-	int other;               /* socket between the caller and the program-to-be */
+	int other; /* socket between the caller and the program-to-be */
 };
 
 /* The child's word: its terminal comes along, or why it could not go on. */
@@ -176,14 +174,10 @@ static int enter_folder(const struct attach *attach, const struct attach_user *u
 /* As the guest's init is confined, so is whoever enters. */
 static int confine(const struct attach *attach, const struct attach_user *user, struct err *err)
 {
-	const struct spec *spec = attach->guest->spec;
+	int r = confine_powers(&attach->confinement, err);
 
-	privs_reset_signals();
-	int r = privs_rlimits(spec->limits.open_files, err);
 	if (r == 0)
-		r = privs_apply(attach->capabilities, err);
-	if (r == 0)
-		r = seccomp_apply(&attach->filter, err);
+		r = confine_calls(&attach->confinement, err);
 	return r == 0 ? attach_user_become(user, err) : r;
 }
 
@@ -233,16 +227,8 @@ static _Noreturn void child_main(struct attach *attach, int socket)
 
 static int prepare(struct attach *attach, struct err *err)
 {
-	const struct spec *spec = attach->guest->spec;
 	const struct attach_request *request = attach->request;
 	char below[512];
-	struct seccomp_request filter = {
-		.list = spec->security.seccomp,
-		.nesting = spec->security.nesting,
-		.checkpoint_ready = spec->guest.checkpoint_ready && !spec->security.nesting,
-		.privileged = spec->security.privileged,
-		.cache = attach->guest->store->cache,
-	};
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
 	if (r == 0)
@@ -251,9 +237,7 @@ static int prepare(struct attach *attach, struct err *err)
 		return err_num(err, r, "find the guest's control group");
 	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
 	if (r == 0)
-		r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &attach->capabilities, err);
-	if (r == 0)
-		r = seccomp_prepare(&filter, &attach->filter, err);
+		r = confine_prepare(attach->guest->spec, attach->guest->store->cache, &attach->confinement, err);
 	if (r < 0)
 		return r;
 	attach->tty = request->tty == ATTACH_TTY_YES || (request->tty == ATTACH_TTY_AUTO && isatty(0) && isatty(1));
@@ -347,6 +331,6 @@ int attach_run(struct guest *guest, const struct attach_request *request, int *r
 		r = run_inside(&attach, ret_status, err);
 	relay_close(&attach.relay);
 	cgroup_entry_close(&attach.groups);
-	seccomp_free(&attach.filter);
+	confine_free(&attach.confinement);
 	return r;
 }

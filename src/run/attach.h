@@ -8,14 +8,15 @@
 enum attach_tty { ATTACH_TTY_AUTO, ATTACH_TTY_YES, ATTACH_TTY_NO };
 
 struct attach_request {
-	const char *const *argv;    /* NULL: the user's login shell */
-	const char *user;           /* name or number in the guest, NULL: root */
-	const char *cwd;            /* NULL: / for a command, the home folder for a shell */
-	const char *const *env;     /* NAME=VALUE, NULL-ended, NULL: none */
-	bool clear_env;             /* not even TERM, LANG and LC_* of the caller */
-	int tty;                    /* enum attach_tty; auto: when standard input and output are terminals */
+	const char *const *argv; /* NULL: the user's login shell */
+	const char *user;        /* name or number in the guest, NULL: root */
+	const char *cwd;         /* NULL: / for a command, the home folder for a shell */
+	const char *const *env;  /* NAME=VALUE, NULL-ended, NULL: none */
+	bool clear_env;          /* not even TERM, LANG and LC_* of the caller */
+	int tty;                 /* enum attach_tty; auto: when standard input and output are terminals */
 };
 
-/* Runs it and waits. *ret_status: as a shell has it: its exit status, 128+n for a signal, 126 or 127 when it could not be executed (err
- * then says why and the result is 0 all the same). -errno when it did not come to that: ERR_STATE when the guest does not run. */
+/* Runs it and waits. *ret_status: as a shell has it: its exit status, 128+n for a signal, 126 or 127 when it could not be executed
+ * (err then says why and the result is 0 all the same). -errno when it did not come to that: ERR_STATE when the guest does not run.
+ */
 int attach_run(struct guest *guest, const struct attach_request *request, int *ret_status, struct err *err);

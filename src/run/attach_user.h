@@ -15,7 +15,8 @@ struct attach_user {
 	char name[64], home[256], shell[256];
 };
 
-/* Called inside the guest. wanted: a name, a number or NULL for root; without an entry root is 0:0 with /bin/sh, a number is itself. */
+/* Called inside the guest. wanted: a name, a number or NULL for root; without an entry root is 0:0 with /bin/sh, a number is
+ * itself. */
 int attach_user_find(const char *wanted, struct attach_user *ret, struct err *err);
 /* Groups, gid, uid, in this order, for good. */
 int attach_user_become(const struct attach_user *user, struct err *err);

@@ -1,4 +1,4 @@
-/* The console's log file. Part of the monitor: no allocation, no stdio. */
+/* The console's log file, without allocation or stdio because the monitor links it. */
 #include "config.h"
 
 #include <errno.h>

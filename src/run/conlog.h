@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define CONLOG_BURST (1024 * 1024) /* bytes that are taken at any speed: several boots' worth */
-#define CONLOG_RATE (64 * 1024)    /* bytes a second beyond it */
+#define CONLOG_RATE  (64 * 1024)   /* bytes a second beyond it */
 
 struct conlog {
 	int guest_fd;      /* guests/NAME, not owned */

@@ -24,16 +24,16 @@ struct session {
 	const struct console_session *wanted;
 	struct terminal terminal;
 	int run_fd;
-	int socket;          /* -1: between two monitors */
-	bool attached;       /* DONE came */
-	bool again;          /* not the first monitor */
+	int socket;    /* -1: between two monitors */
+	bool attached; /* DONE came */
+	bool again;    /* not the first monitor */
 	bool in_open;
 	bool saw_prefix;
 	bool detached;
 	bool guest_ended;
-	uint64_t lost_ms;    /* when the monitor was lost, 0: it was not */
+	uint64_t lost_ms; /* when the monitor was lost, 0: it was not */
 	uint64_t input_end_ms, last_output_ms;
-	uint32_t to_skip;    /* of the ring */
+	uint32_t to_skip; /* of the ring */
 	size_t input_len;
 	size_t output_at, output_len;
 	char input[2 * CHUNK];
@@ -68,15 +68,21 @@ static int attach(struct session *s, struct err *err)
 /* EOF without END is a reboot, or a monitor that was killed: both may come back. */
 static int lost(struct session *s, struct err *err)
 {
+	int r;
+
 	clean_close(&s->socket);
 	s->socket = -1;
 	s->again = true;
+	if (s->terminal.is_raw)
+		s->input_len = 0; /* typed for what is gone */
 	if (!s->lost_ms)
 		s->lost_ms = proc_now_ms();
 	if (proc_now_ms() - s->lost_ms < RECONNECT_MS)
 		return 0;
-	(void)err_num(err, EPIPE, "attach to the console");
-	return err_hint(err, "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
+	r = err_num(err, EPIPE, "attach to the console");
+	(void)err_hint(err,
+		       "either the guest's monitor was killed (the next isle command starts a new one), or too many are attached");
+	return r;
 }
 
 static int reconnect(struct session *s, struct err *err)
@@ -229,9 +235,9 @@ static int turn(struct session *s, int *ended_by, struct err *err)
 	if (fds[OUT].revents)
 		r = write_output(s, err);
 	if (r == 0 && fds[IN].revents) {
+		r = read_input(s, err);
 		if (discard)
 			s->input_len = 0;
-		r = read_input(s, err);
 	}
 	if (r == 0 && (fds[SOCKET].revents & (POLLIN | POLLHUP | POLLERR)) && s->output_len == 0)
 		r = take_packet(s, err);

@@ -6,9 +6,9 @@
 #include "../base/err.h"
 
 struct console_session {
-	int prefix;       /* the escape key's byte, 1 = Ctrl-a; -1: none */
-	bool keep_ring;   /* show recent output first */
-	int in, out;      /* usually 0 and 1 */
+	int prefix;     /* the escape key's byte, 1 = Ctrl-a; -1: none */
+	bool keep_ring; /* show recent output first */
+	int in, out;    /* usually 0 and 1 */
 };
 
 enum console_end {

@@ -1,4 +1,4 @@
-/* The monitor's protocol: one packet out, one packet in. The monitor links this file, so it uses nothing else. */
+/* The monitor's protocol: one packet out, one packet in, with nothing else of isle because the monitor links it. */
 #include "config.h"
 
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "../base/err.h"
 
 /* One packet = this header and `length` bytes. Anything malformed ends the connection. */
-#define CONTROL_MAGIC 0x69736c31u /* "isl1" */
+#define CONTROL_MAGIC    0x69736c31u /* "isl1" */
 #define CONTROL_DATA_MAX 16384
 
 enum control_kind {
@@ -14,12 +14,13 @@ enum control_kind {
 	CONTROL_ATTACH = 1, /* data: struct control_size. Answered by DONE, then the ring's content, then all new output */
 	CONTROL_INPUT,      /* data: bytes for the console */
 	CONTROL_SIZE,       /* data: struct control_size */
-	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up, as long as it stays connected: DONE at once; then reap init, exit */
+	CONTROL_RELEASE,    /* whoever sends it holds the guest's lock and clears up: DONE at once; then reap init, exit.
+			     * Counts while the connection is open at init's end: a stop that was killed has released nothing */
 	CONTROL_RING,       /* send the ring's content, then CONTROL_END */
 	/* from the monitor */
-	CONTROL_OUTPUT,     /* data: bytes of the console */
-	CONTROL_DONE,       /* the request was taken; after ATTACH, data: uint32_t, how many bytes of the ring come first */
-	CONTROL_END,        /* the guest's init ended or the ring is complete; the connection closes */
+	CONTROL_OUTPUT, /* data: bytes of the console */
+	CONTROL_DONE,   /* the request was taken; after ATTACH, data: uint32_t, how many bytes of the ring come first */
+	CONTROL_END,    /* the guest's init ended or the ring is complete; the connection closes */
 };
 
 /* EOF without CONTROL_END: the guest reboots (the listening socket lives on: connect again, the next monitor

@@ -43,13 +43,13 @@ static void default_hostname(const char *name, char out[64])
 static void fill_personalise(const struct create_request *request, const char *id, const char *hostname, struct personalise *what)
 {
 	*what = (struct personalise){
-	        .hostname = hostname,
-	        .machine_id = id,
-	        .timezone = request->timezone,
-	        .ssh_key_text = request->ssh_key_text,
-	        .root_password = request->root_password,
-	        .make_ssh_keys = true,
-	        .fix_dhcp = true,
+		.hostname = hostname,
+		.machine_id = id,
+		.timezone = request->timezone,
+		.ssh_key_text = request->ssh_key_text,
+		.root_password = request->root_password,
+		.make_ssh_keys = true,
+		.fix_dhcp = true,
 	};
 }
 
@@ -155,7 +155,7 @@ int create_discard(struct guest *guest, struct err *err)
 
 /* What is made in the folder work_fd, which is dropped by the caller when this fails. */
 static int make_guest(const struct store *store, const struct create_request *request, const char *id, int work_fd, int lock_fd,
-                      struct err *err)
+		      struct err *err)
 {
 	auto_spec struct spec *spec = NULL;
 	struct personalise what;

@@ -1,4 +1,4 @@
-/* guests/NAME/log/isle. The monitor links this file: no allocation, no stdio, no time zones. */
+/* guests/NAME/log/isle, without allocation, stdio or time zones because the monitor links it. */
 #include "config.h"
 
 #include <errno.h>

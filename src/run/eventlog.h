@@ -5,11 +5,11 @@
 
 #define EVENTLOG_MAX (256 * 1024) /* bytes, then isle becomes isle.1 */
 
-/* Appends "2025-01-31T12:00:00Z WHO: TEXT\n"; control bytes in text become '?', text beyond 900 bytes is cut. Best effort: a
- * full disk must not stop a guest from stopping. guest_fd: guests/NAME. Neither allocates nor uses stdio. */
+/* Appends "2025-01-31T12:00:00Z WHO: TEXT\n"; control bytes in text become '?', text beyond 900 bytes is cut. Best effort:
+ * a full disk must not stop a guest from stopping. guest_fd: guests/NAME. Neither allocates nor uses stdio. */
 void eventlog_write(int guest_fd, const char *who, const char *text);
 
-/* For the monitor's own files. Opens name ("log/isle") in guest_fd for appending, 0600, making the folder log when it is missing. */
+/* Opens name ("log/isle") in guest_fd for appending, 0600, making the folder log when it is missing. Fd or -errno. */
 int eventlog_open(int guest_fd, const char *name);
 
 /* Adds text to the string in out as far as it fits. */

@@ -5,5 +5,6 @@
 
 #include "../guest/store.h"
 
-/* The guest is locked by the caller. Returns when the kernel reports it. ERR_STATE unless it runs (or is frozen); doing it twice is fine. */
+/* The guest is locked by the caller. Returns when the kernel reports it. ERR_STATE unless it runs (or is frozen); doing it twice is
+ * fine. */
 int freeze_guest(struct guest *guest, bool freeze, struct err *err);

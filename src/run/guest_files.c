@@ -20,9 +20,11 @@
 
 /* Units' own user, host name and IPC namespaces cannot be checkpointed; the rest of their sandbox stays. Keys that an older systemd
  * does not know are warned about and ignored there. */
-static const char service_drop_in[] = "# isle: see guest.checkpoint-ready in isle.conf(5)\n[Service]\nPrivateUsers=no\nProtectHostname=no\n"
-				      "PrivateIPC=no\n";
-static const char manager_drop_in[] = "# isle: see guest.checkpoint-ready in isle.conf(5)\n[Manager]\nDefaultMemoryPressureWatch=off\n";
+static const char service_drop_in[] =
+	"# isle: see guest.checkpoint-ready in isle.conf(5)\n[Service]\nPrivateUsers=no\nPrivatePIDs=no\nProtectHostname=no\n"
+	"PrivateIPC=no\n";
+static const char manager_drop_in[] =
+	"# isle: see guest.checkpoint-ready in isle.conf(5)\n[Manager]\nDefaultMemoryPressureWatch=off\n";
 
 static int write_new(const char *folder, const char *name, const char *text, struct err *err)
 {

@@ -97,9 +97,19 @@ int monitor_exec(const struct monitor_args *args, struct err *err)
 		r = mark_others(kept, err);
 	if (r == 0) {
 		char *argv[] = {
-			(char *)"isle-monitor", (char *)args->name, (char *)(args->store_root ? args->store_root : ""),
-			(char *)args->isle, pid, (char *)(args->is_child ? "child" : "other"), log_max,
-			numbers[GUEST], numbers[RUN], numbers[INIT], numbers[CONSOLE], numbers[CONTROL], NULL,
+			(char *)"isle-monitor",
+			(char *)args->name,
+			(char *)(args->store_root ? args->store_root : ""),
+			(char *)args->isle,
+			pid,
+			(char *)(args->is_child ? "child" : "other"),
+			log_max,
+			numbers[GUEST],
+			numbers[RUN],
+			numbers[INIT],
+			numbers[CONSOLE],
+			numbers[CONTROL],
+			NULL,
 		};
 
 		r = exec_program(argv, err);

@@ -9,17 +9,17 @@
  * child. When init ends the monitor becomes `isle` again by exec (verb below) to undo the start or, after
  * a reboot from inside, to start anew: one pid for the guest's whole run. */
 struct monitor_args {
-	const char *name;        /* guest */
-	const char *store_root;  /* NULL: the default instance */
-	const char *isle;        /* absolute path of the isle program to become at the end */
-	int guest_fd;            /* guests/NAME: holds the folder `log` */
-	int run_fd;              /* run/NAME */
+	const char *name;       /* guest */
+	const char *store_root; /* NULL: the default instance */
+	const char *isle;       /* absolute path of the isle program to become at the end */
+	int guest_fd;           /* guests/NAME: holds the folder `log` */
+	int run_fd;             /* run/NAME */
 	int init_pidfd;
 	pid_t init_pid;
-	int console_fd;          /* the pty's master */
-	int control_fd;          /* listening socket */
-	unsigned long log_max;   /* bytes of log/console before it is rotated (one old file is kept: log/console.1); 0: no log */
-	int is_child;            /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
+	int console_fd;        /* the pty's master */
+	int control_fd;        /* listening socket */
+	unsigned long log_max; /* bytes of log/console before it is rotated (one old file is kept: log/console.1); 0: no log */
+	int is_child;          /* 0: init is not our child (a monitor that took over): its end is seen by pidfd only */
 };
 
 /* The five descriptors are passed on by number, every other one is closed. isle-monitor is the one beside the running program,

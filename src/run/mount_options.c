@@ -15,8 +15,15 @@ static const struct word {
 	const char *name;
 	uint64_t attribute;
 } attribute_words[] = {
-	{"ro", MOUNT_ATTR_RDONLY}, {"rw", 0}, {"nosuid", MOUNT_ATTR_NOSUID}, {"nodev", MOUNT_ATTR_NODEV},
-	{"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"bind", 0}, {"defaults", 0}, {"relatime", 0},
+	{"ro", MOUNT_ATTR_RDONLY},
+	{"rw", 0},
+	{"nosuid", MOUNT_ATTR_NOSUID},
+	{"nodev", MOUNT_ATTR_NODEV},
+	{"noexec", MOUNT_ATTR_NOEXEC},
+	{"noatime", MOUNT_ATTR_NOATIME},
+	{"bind", 0},
+	{"defaults", 0},
+	{"relatime", 0},
 };
 
 static bool take_attribute(struct mount_options *options, const char *word)

@@ -9,13 +9,13 @@
 enum mount_create { MOUNT_CREATE_NONE, MOUNT_CREATE_DIR, MOUNT_CREATE_FILE };
 
 struct mount_options {
-	uint64_t attributes;   /* MOUNT_ATTR_* */
-	bool optional;         /* a missing source is no error */
-	bool idmap;            /* ids in the source are the guest's own */
-	bool recursive;        /* with what is mounted below the source */
-	int create;            /* enum mount_create: what is made when the target lacks */
-	const char **data;     /* pairs for fsconfig(2), NULL-ended */
-	char *text;            /* what data points into */
+	uint64_t attributes; /* MOUNT_ATTR_* */
+	bool optional;       /* a missing source is no error */
+	bool idmap;          /* ids in the source are the guest's own */
+	bool recursive;      /* with what is mounted below the source */
+	int create;          /* enum mount_create: what is made when the target lacks */
+	const char **data;   /* pairs for fsconfig(2), NULL-ended */
+	char *text;          /* what data points into */
 };
 
 /* text NULL: none. Free with mount_options_free, also after a failure. -ENOMEM or -EINVAL. */

@@ -72,7 +72,8 @@ static int set_hostname(int etc_fd, const char *hostname, struct err *err)
 {
 	auto_free char *text = str_format("%s\n", hostname);
 
-	return text ? write_text(etc_fd, "/etc/hostname", "hostname", text, 0644, err) : err_num(err, ENOMEM, "write the guest's /etc/hostname");
+	return text ? write_text(etc_fd, "/etc/hostname", "hostname", text, 0644, err)
+		    : err_num(err, ENOMEM, "write the guest's /etc/hostname");
 }
 
 /* Debian's convention: the own name on 127.0.1.1, behind localhost. */
@@ -111,14 +112,15 @@ static int set_machine_id(int etc_fd, const char *id, struct err *err)
 	auto_free char *text = str_format("%s\n", id);
 	auto_close int dbus_fd = open_folder("/var/lib/dbus");
 	int r = text ? write_text(etc_fd, "/etc/machine-id", "machine-id", text, 0444, err)
-	             : err_num(err, ENOMEM, "write the guest's /etc/machine-id");
+		     : err_num(err, ENOMEM, "write the guest's /etc/machine-id");
 
 	if (r < 0 || dbus_fd < 0)
 		return r;
 	/* A copy of its own would be the image's, the same in every guest. */
 	if (unlinkat(dbus_fd, "machine-id", 0) < 0 && errno != ENOENT)
 		return err_sys(err, "remove the guest's /var/lib/dbus/machine-id");
-	return symlinkat("/etc/machine-id", dbus_fd, "machine-id") < 0 ? err_sys(err, "link the guest's /var/lib/dbus/machine-id") : 0;
+	return symlinkat("/etc/machine-id", dbus_fd, "machine-id") < 0 ? err_sys(err, "link the guest's /var/lib/dbus/machine-id")
+								       : 0;
 }
 
 static int set_timezone(int etc_fd, const char *zone, struct err *err)
@@ -161,8 +163,8 @@ static int set_authorized_keys(const char *keys, struct err *err)
 /* Runs a program of the guest's. -ENOENT without text when there is none of these. */
 static int run_tool(const char *const *places, const char *const *arguments, const char *input, struct err *err)
 {
-	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8",
-	                                  NULL};
+	static const char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+					  "LANG=C.UTF-8", NULL};
 	const char *argv[16] = {NULL};
 
 	while (*places && access(*places, X_OK) < 0)

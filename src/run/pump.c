@@ -10,8 +10,8 @@
 #include "console.h"
 #include "terminal.h"
 
-#define CHUNK      4096          /* PIPE_BUF: what a pipe takes without waiting once it is writable */
-#define AFTER_MAX  (256 * 1024)  /* more than a pty can hold: what a finished command has written is less */
+#define CHUNK       4096         /* PIPE_BUF: what a pipe takes without waiting once it is writable */
+#define AFTER_MAX   (256 * 1024) /* more than a pty can hold: what a finished command has written is less */
 #define NO_SLAVE_MS 20
 
 struct stream {
@@ -23,10 +23,10 @@ struct pump {
 	struct terminal terminal;
 	int in, out, master, done;
 	bool in_open;
-	bool ended;         /* the command */
-	bool no_slave;      /* nobody has the slave open: asked again now and then, poll would return at once */
-	bool line_open;     /* the last byte that was typed ended no line */
-	size_t after;       /* bytes read since the end */
+	bool ended;     /* the command */
+	bool no_slave;  /* nobody has the slave open: asked again now and then, poll would return at once */
+	bool line_open; /* the last byte that was typed ended no line */
+	size_t after;   /* bytes read since the end */
 	struct stream input, output;
 };
 

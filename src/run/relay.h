@@ -13,5 +13,6 @@ int relay_open(struct relay *relay, struct err *err);
 void relay_close_guest(struct relay *relay);
 void relay_close(struct relay *relay);
 
-/* Copies until the process of done_pidfd ended and its output was copied. SIGINT, SIGTERM, SIGHUP and SIGQUIT to the caller go to it. */
+/* Copies until the process of done_pidfd ended and its output was copied. SIGINT, SIGTERM, SIGHUP and SIGQUIT to the caller go to
+ * it. */
 int relay_run(struct relay *relay, int done_pidfd, struct err *err);

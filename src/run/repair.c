@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@
 #include "repair.h"
 #include "walk.h"
 
-#define GONE_MS 5000
+#define GONE_MS       5000
 #define LINKS_GUESSED 4 /* for a run folder without a record: more interfaces than that are found by their guest's config */
 
 static void guess_links(const struct store *store, const char *name, size_t count, struct record *record)
@@ -112,6 +113,8 @@ static int new_console(struct run *run, int init_pidfd, struct err *err)
 
 		if (ns_enter(init_pidfd, CLONE_NEWNS, &inner) < 0)
 			_exit(1);
+		/* The old one's file is gone from devpts with its master, and nothing can be mounted on what is gone. */
+		(void)umount2("/dev/console", MNT_DETACH | UMOUNT_NOFOLLOW);
 		target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		_exit(target < 0 || mount_attach(tree, target, "/dev/console", &inner) < 0);
 	}
@@ -205,4 +208,20 @@ int repair_as_needed(struct guest *guest, struct err *err)
 	auto_close int monitor = record_monitor_pidfd(&record);
 
 	return monitor >= 0 ? 0 : repair_monitor(guest, err);
+}
+
+void repair_unwatched(const struct store *store, const char *name)
+{
+	struct record record;
+	struct guest *guest = NULL;
+
+	if (record_load(store, name, &record) < 0 || strcmp(record.phase, "running") != 0)
+		return;
+	auto_close int monitor = record_monitor_pidfd(&record);
+
+	if (monitor >= 0 || guest_open(store, name, &guest, NULL) < 0)
+		return;
+	if (guest_lock(guest, 0, NULL) == 0)
+		(void)repair_as_needed(guest, NULL); /* the command that asked says what it cannot do */
+	guest_free(guest);
 }

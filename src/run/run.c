@@ -16,7 +16,7 @@
 #include "../base/str.h"
 #include "run.h"
 
-#define LOG_MAX (1 << 20)
+#define LOG_MAX       (1 << 20)
 #define LINK_NAME_MAX 15
 
 static int open_log(struct guest *guest)
@@ -57,7 +57,8 @@ void run_free(struct run *run)
 {
 	if (!run)
 		return;
-	int *const owned[] = {&run->run_fd, &run->log_fd, &run->control_fd, &run->console_fd, &run->other, &run->init_pidfd, &run->root};
+	int *const owned[] = {&run->run_fd, &run->log_fd,     &run->control_fd, &run->console_fd,
+			      &run->other,  &run->init_pidfd, &run->root};
 
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		if (*owned[i] >= 0)
@@ -66,7 +67,7 @@ void run_free(struct run *run)
 		if (run->fd[i] >= 0)
 			close(run->fd[i]);
 	cgroup_entry_close(&run->groups);
-	seccomp_free(&run->filter);
+	confine_free(&run->confinement);
 	free(run->resolv_conf);
 	free(run);
 }

@@ -10,7 +10,7 @@
 #include "../guest/store.h"
 #include "../kernel/cgroup.h"
 #include "../kernel/host.h"
-#include "../kernel/seccomp.h"
+#include "confine.h"
 
 struct personalise;
 
@@ -21,9 +21,9 @@ enum run_mode {
 
 /* Descriptors that one side hands to the other beside a note. */
 enum run_fd {
-	RUN_FD_ROOT,                 /* the root file system, detached and id-mapped */
-	RUN_FD_NOTIFY,               /* the socket that init tells its readiness to */
-	RUN_FD_MOUNT,                /* the first of the configured mounts' sources */
+	RUN_FD_ROOT,   /* the root file system, detached and id-mapped */
+	RUN_FD_NOTIFY, /* the socket that init tells its readiness to */
+	RUN_FD_MOUNT,  /* the first of the configured mounts' sources */
 	RUN_FD_COUNT = RUN_FD_MOUNT + SPEC_MOUNTS_MAX,
 };
 
@@ -35,25 +35,24 @@ struct run {
 	const struct personalise *personalise;
 	struct record record;
 
-	int run_fd;                  /* run/NAME */
-	int log_fd;                  /* guests/NAME/log/isle */
+	int run_fd; /* run/NAME */
+	int log_fd; /* guests/NAME/log/isle */
 	int control_fd;
-	int console_fd;              /* the pty's master */
+	int console_fd; /* the pty's master */
 	struct cgroup_entry groups;
-	struct seccomp_program filter;
-	uint64_t capabilities;       /* mask that stays */
+	struct confinement confinement;
 	struct network networks[SPEC_NETWORKS_MAX];
 	struct lease leases[SPEC_NETWORKS_MAX];
-	char *resolv_conf;           /* text for the guest's, NULL: leave it */
-	char init_kind[12];          /* "systemd", "sysv", "busybox", "other": found inside */
-	bool want_notify;            /* somebody waits for init's word that it is up */
+	char *resolv_conf;  /* text for the guest's, NULL: leave it */
+	char init_kind[12]; /* "systemd", "sysv", "busybox", "other": found inside */
+	bool want_notify;   /* somebody waits for init's word that it is up */
 
-	int other;                   /* the notes' socket to the other side, -1 before the clone */
-	bool inside;                 /* this process walks the GUEST rows */
+	int other;   /* the notes' socket to the other side, -1 before the clone */
+	bool inside; /* this process walks the GUEST rows */
 	pid_t init_pid;
 	int init_pidfd;
-	int fd[RUN_FD_COUNT];        /* on the way between the sides; -1: none */
-	int root;                    /* inside: the guest's root, attached but not yet the root */
+	int fd[RUN_FD_COUNT]; /* on the way between the sides; -1: none */
+	int root;             /* inside: the guest's root, attached but not yet the root */
 };
 
 /* A run of a locked guest with nothing made yet. The guest stays the caller's. NULL when memory ran out. */

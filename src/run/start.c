@@ -163,7 +163,8 @@ static int wait_until_up(const struct guest *guest, int notify, unsigned timeout
 		uint64_t now = proc_now_ms();
 
 		if (now >= deadline) {
-			(void)err_set(err, ERR_TIMEOUT, "wait for the guest to come up: its init has not said so in %u s", timeout_ms / 1000);
+			(void)err_set(err, ERR_TIMEOUT, "wait for the guest to come up: its init has not said so in %u s",
+				      timeout_ms / 1000);
 			return err_hint(err, "it runs; isle exec %s -- systemctl list-jobs shows what it waits for", guest->name);
 		}
 		if (poll(watch, 2, (int)(deadline - now)) < 0 && errno != EINTR)
@@ -242,6 +243,7 @@ void start_plan(struct guest *guest)
 
 	for (size_t i = 0; run && i < step_count; i++)
 		if (step_wanted(&step_table[i], run))
-			printf("%-6s %-24s %s\n", step_table[i].side == HOST ? "host" : "guest", step_table[i].name, step_table[i].doc);
+			printf("%-6s %-24s %s\n", step_table[i].side == HOST ? "host" : "guest", step_table[i].name,
+			       step_table[i].doc);
 	run_free(run);
 }

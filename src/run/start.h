@@ -6,8 +6,8 @@
 #include "../guest/store.h"
 
 struct start_request {
-	bool wait;            /* until init says that it is up (systemd does; for others the start's end counts) */
-	unsigned wait_ms;     /* how long */
+	bool wait;        /* until init says that it is up (systemd does; for others the start's end counts) */
+	unsigned wait_ms; /* how long */
 };
 
 /* The guest is locked by the caller. Leftovers of a killed start or stop are cleared up first. ERR_STATE when it runs already.

@@ -9,13 +9,13 @@
 enum side { HOST, GUEST };
 
 struct step {
-	const char *name;       /* shown in errors, traces, --plan and ISLE_HOLD */
-	enum side side;         /* which process performs it */
+	const char *name;                      /* shown in errors, traces, --plan and ISLE_HOLD */
+	enum side side;                        /* which process performs it */
 	bool (*wanted)(const struct run *run); /* NULL: always */
 	int (*apply)(struct run *run, struct err *err);
-	void (*undo)(struct run *run);         /* HOST rows; accepts a half-applied step and one of another process; NULL: nothing */
-	const char *doc;        /* one line for --plan */
-	bool ahead;             /* a HOST row that needs nothing of the GUEST rows before it: done while they run */
+	void (*undo)(struct run *run); /* HOST rows; accepts a half-applied step and one of another process; NULL: nothing */
+	const char *doc;               /* one line for --plan */
+	bool ahead;                    /* a HOST row that needs nothing of the GUEST rows before it: done while they run */
 };
 
 extern const struct step step_table[];

@@ -18,7 +18,6 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
-#include "../kernel/privs.h"
 #include "command.h"
 #include "environment.h"
 #include "mount_options.h"
@@ -150,16 +149,12 @@ int step_host_name(struct run *run, struct err *err)
 
 int step_confine(struct run *run, struct err *err)
 {
-	privs_reset_signals();
-	int r = privs_rlimits(run->spec->limits.open_files, err);
-	if (r < 0)
-		return r;
-	return privs_apply(run->capabilities, err);
+	return confine_powers(&run->confinement, err);
 }
 
 int step_seccomp(struct run *run, struct err *err)
 {
-	return seccomp_apply(&run->filter, err);
+	return confine_calls(&run->confinement, err);
 }
 
 int step_personalise(struct run *run, struct err *err)

@@ -19,15 +19,14 @@
 #include "../guest/image.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
-#include "../kernel/privs.h"
 #include "../storage/storage.h"
 #include "control.h"
 #include "mount_options.h"
 #include "steps.h"
 
-#define GID_TTY 5
+#define GID_TTY   5
 #define REMOVE_MS 5000
-#define WORD_MS 120000 /* no row of a healthy start takes this long */
+#define WORD_MS   120000 /* no row of a healthy start takes this long */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -112,19 +111,7 @@ int step_console(struct run *run, struct err *err)
 
 int step_filter(struct run *run, struct err *err)
 {
-	const struct spec *spec = run->spec;
-	struct seccomp_request request = {
-		.list = spec->security.seccomp,
-		.nesting = spec->security.nesting,
-		.checkpoint_ready = spec->guest.checkpoint_ready && !spec->security.nesting,
-		.privileged = spec->security.privileged,
-		.cache = run->guest->store->cache,
-	};
-	int r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &run->capabilities, err);
-
-	if (r < 0)
-		return r;
-	return seccomp_prepare(&request, &run->filter, err);
+	return confine_prepare(run->spec, run->guest->store->cache, &run->confinement, err);
 }
 
 /* The guest side's end is the child's; both are close-on-exec, which is how the host learns that init runs. */
@@ -138,7 +125,8 @@ static int make_pair(struct run *run, int *ret_inside, struct err *err)
 	run->other = pair[0];
 	*ret_inside = pair[1];
 	if (!getenv("ISLE_HOLD"))
-		(void)setsockopt(run->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)); /* without it a hung guest side only hangs us */
+		(void)setsockopt(run->other, SOL_SOCKET, SO_RCVTIMEO, &patience,
+				 sizeof(patience)); /* without it a hung guest side only hangs us */
 	return 0;
 }
 

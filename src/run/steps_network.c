@@ -170,15 +170,15 @@ int step_network(struct run *run, struct err *err)
 
 void step_network_undo(struct run *run)
 {
+	const char *names[RECORD_LINKS_MAX];
 	struct netlink *host = NULL;
+	struct err err = {0};
 
+	for (size_t i = 0; i < run->record.link_count; i++)
+		names[i] = run->record.links[i].host;
 	if (run->record.link_count == 0 || netlink_open(-1, &host, NULL) < 0)
 		return;
-	for (size_t i = 0; i < run->record.link_count; i++) {
-		struct err err = {0};
-
-		if (netlink_delete(host, run->record.links[i].host, &err) < 0)
-			run_log(run, "could not delete interface %s: %s", run->record.links[i].host, err.what);
-	}
+	if (netlink_delete_all(host, names, run->record.link_count, &err) < 0)
+		run_log(run, "could not delete its interfaces: %s", err.what);
 	netlink_free(host);
 }

@@ -20,8 +20,8 @@
 #include "stop.h"
 #include "walk.h"
 
-#define GONE_MS 10000
-#define LOCK_AFTER_MS 60000
+#define GONE_MS        10000
+#define LOCK_AFTER_MS  60000
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -135,7 +135,8 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
-		return r < 0 ? r : err_set(err, ERR_STATE, "stop a guest that is stopped (what a killed run had left is cleared up)");
+		return r < 0 ? r
+			     : err_set(err, ERR_STATE, "stop a guest that is stopped (what a killed run had left is cleared up)");
 	}
 	if (!state_may_go(state, STATE_STOPPING))
 		return err_set(err, ERR_STATE, "stop a guest that is %s", state_names[state]);

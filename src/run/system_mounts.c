@@ -27,28 +27,30 @@ static const struct system_mount {
 	{"proc", "proc", SAFE, NULL},
 	{"sys", "sysfs", SAFE | MOUNT_ATTR_RDONLY, NULL},
 	{"sys/fs/cgroup", "cgroup2", SAFE, NULL},
-	{"dev", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, (const char *const[]){"mode", "0755", "size", "4m", "nr_inodes", "64k", NULL}},
+	{"dev", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	 (const char *const[]){"mode", "0755", "size", "4m", "nr_inodes", "64k", NULL}},
 	{"dev/pts", "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 	 (const char *const[]){"ptmxmode", "0666", "mode", "0620", "gid", "5", "max", "1024", NULL}},
 	{"dev/shm", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, (const char *const[]){"mode", "1777", "size", "50%", NULL}},
 	{"dev/mqueue", "mqueue", SAFE, NULL},
-	{"run", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, (const char *const[]){"mode", "0755", "size", "20%", "nr_inodes", "800k", NULL}},
+	{"run", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+	 (const char *const[]){"mode", "0755", "size", "20%", "nr_inodes", "800k", NULL}},
 };
 
-/* Nodes of the host bound into the fresh /dev: a user namespace may not make its own. The optional ones are safe to hand out because
- * the kernel judges their use by the guest's own namespaces. */
+/* Nodes of the host bound into the fresh /dev: a user namespace may not make its own. The optional ones are safe to hand out
+ * because the kernel judges their use by the guest's own namespaces. */
 static const struct node {
 	const char *name;
 	bool optional;
 } node_table[] = {
-	{"null", false}, {"zero", false}, {"full", false}, {"random", false}, {"urandom", false}, {"tty", false},
-	{"fuse", true}, {"net/tun", true},
+	{"null", false},    {"zero", false}, {"full", false}, {"random", false},
+	{"urandom", false}, {"tty", false},  {"fuse", true},  {"net/tun", true},
 };
 
 static const struct link {
 	const char *name, *to;
 } link_table[] = {
-	{"ptmx", "pts/ptmx"}, {"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"},
+	{"ptmx", "pts/ptmx"},          {"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
 	{"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"},
 };
 
@@ -57,14 +59,15 @@ static const struct mask {
 	const char *path;
 	bool folder;
 } mask_table[] = {
-	{"proc/kcore", false}, {"proc/keys", false}, {"proc/key-users", false}, {"proc/sysrq-trigger", false}, {"proc/timer_list", false},
-	{"proc/kallsyms", false}, {"proc/kmsg", false}, {"proc/latency_stats", false}, {"proc/sched_debug", false}, {"proc/scsi", true},
-	{"proc/acpi", true}, {"proc/asound", true}, {"sys/firmware", true}, {"sys/kernel/debug", true}, {"sys/kernel/tracing", true},
-	{"sys/fs/pstore", true}, {"sys/fs/bpf", true},
+	{"proc/kcore", false},       {"proc/keys", false},       {"proc/key-users", false},    {"proc/sysrq-trigger", false},
+	{"proc/timer_list", false},  {"proc/kallsyms", false},   {"proc/kmsg", false},         {"proc/latency_stats", false},
+	{"proc/sched_debug", false}, {"proc/scsi", true},        {"proc/acpi", true},          {"proc/asound", true},
+	{"sys/firmware", true},      {"sys/kernel/debug", true}, {"sys/kernel/tracing", true}, {"sys/fs/pstore", true},
+	{"sys/fs/bpf", true},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
-#define MASKS "run/host/.empty"
+#define MASKS        "run/host/.empty"
 
 static int mount_one(int root, const struct system_mount *row, struct err *err)
 {
@@ -134,8 +137,8 @@ int step_devices(struct run *run, struct err *err)
 	return r;
 }
 
-/* An empty read-only tmpfs with one file and one folder: what masked paths show. It is attached because a detached mount cannot be copied
- * before Linux 6.15. */
+/* An empty read-only tmpfs with one file and one folder: what masked paths show. It is attached because a detached mount cannot be
+ * copied before Linux 6.15. */
 static int make_empty(int root, int *ret, struct err *err)
 {
 	static const char *const options[] = {"mode", "0755", "size", "4k", "nr_inodes", "8", NULL};

@@ -27,7 +27,7 @@ static void on_fault(int sig)
 {
 	if (rescue.active)
 		(void)tcsetattr(rescue.fd, TCSANOW, &rescue.before); /* async-signal-safe, signal-safety(7) */
-	raise(sig); /* SA_RESETHAND: as if we had not been here */
+	raise(sig);                                                  /* SA_RESETHAND: as if we had not been here */
 }
 
 static int make_raw(struct terminal *terminal)

@@ -9,10 +9,10 @@
 #include "../base/err.h"
 
 struct terminal {
-	int in, out;           /* not owned */
-	bool is_raw;           /* in is a terminal, and raw now */
+	int in, out; /* not owned */
+	bool is_raw; /* in is a terminal, and raw now */
 	struct termios before;
-	int signals;           /* signalfd: poll it and call terminal_signal */
+	int signals; /* signalfd: poll it and call terminal_signal */
 	sigset_t mask_before;
 	struct sigaction faults_before[5];
 };

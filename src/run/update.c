@@ -45,8 +45,8 @@ static bool keep_changes(struct cgroup_limits *limits, const struct cgroup_limit
 		limits->processes = UINT64_MAX;
 	if (same_text(limits->cpuset, other->cpuset))
 		limits->cpuset = NULL;
-	return limits->memory != UINT64_MAX || limits->swap != UINT64_MAX || limits->cpus != UINT64_MAX || limits->cpu_weight != UINT64_MAX ||
-	       limits->processes != UINT64_MAX || limits->cpuset;
+	return limits->memory != UINT64_MAX || limits->swap != UINT64_MAX || limits->cpus != UINT64_MAX ||
+	       limits->cpu_weight != UINT64_MAX || limits->processes != UINT64_MAX || limits->cpuset;
 }
 
 int update_apply(struct guest *guest, const struct spec *old, unsigned facets, struct err *err)
@@ -64,6 +64,7 @@ int update_apply(struct guest *guest, const struct spec *old, unsigned facets, s
 	int r = cgroup_limit(record.cgroup, &wanted, err);
 
 	if (r < 0 && keep_changes(&undo, &after))
-		(void)cgroup_limit(record.cgroup, &undo, NULL); /* what was set before the one that failed; nothing more can be done */
+		(void)cgroup_limit(record.cgroup, &undo,
+				   NULL); /* what was set before the one that failed; nothing more can be done */
 	return r;
 }

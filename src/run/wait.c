@@ -32,7 +32,8 @@ static void watch(int inotify, const struct store *store, const char *name)
 
 	(void)inotify_add_watch(inotify, store->run, IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
 	if (folder)
-		(void)inotify_add_watch(inotify, folder, IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF); /* fails as long as it is stopped */
+		(void)inotify_add_watch(inotify, folder,
+					IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF); /* fails as long as it is stopped */
 }
 
 int wait_for_state(const struct store *store, const char *name, unsigned states, int timeout_ms, enum state *ret, struct err *err)

@@ -77,7 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			char dotted[96];
 			const struct section_info *section = &section_table[key_table[i].section];
 
-			demand(!str_print(dotted, sizeof dotted, "%s%s.%s", section->name, section->many ? ".x" : "", key_table[i].name));
+			demand(!str_print(dotted, sizeof dotted, "%s%s.%s", section->name, section->many ? ".x" : "",
+			                  key_table[i].name));
 			edit(text, dotted, key_table[i].example);
 			edit(text, dotted, NULL);
 		}

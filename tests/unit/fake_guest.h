@@ -9,35 +9,35 @@
 #include "../../src/run/control.h"
 
 struct fake_guest {
-	char dir[64];      /* holds guest, run, and the script isle, which writes its arguments to `after` */
+	char dir[64]; /* holds guest, run, and the script isle, which writes its arguments to `after` */
 	int guest_fd, run_fd;
-	int orders;        /* to init: fake_guest_order */
+	int orders; /* to init: fake_guest_order */
 	pid_t init;
 	int init_pidfd;
 	pid_t monitor;
 	int monitor_pidfd;
-	bool reaped;       /* the monitor */
+	bool reaped; /* the monitor */
 	bool init_is_ours;
 };
 
 /* What init can be told, by a byte each. */
 enum fake_order {
-	ORDER_SAY = 's',      /* writes "said\n" */
-	ORDER_FLOOD = 'f',    /* writes lines as fast as it can until it is killed */
-	ORDER_MUCH = 'm',     /* writes 200,000 bytes */
-	ORDER_SIZE = 'z',     /* writes "ROWSxCOLS\n" */
-	ORDER_READ = 'r',     /* reads input and writes what came in [] until it is killed */
-	ORDER_CLOSE = 'c',    /* closes its terminal */
-	ORDER_OPEN = 'o',     /* opens it again */
-	ORDER_HANGUP = 'h',   /* hangs it up, as a getty does, and opens it again */
+	ORDER_SAY = 's',    /* writes "said\n" */
+	ORDER_FLOOD = 'f',  /* writes lines as fast as it can until it is killed */
+	ORDER_MUCH = 'm',   /* writes 200,000 bytes */
+	ORDER_SIZE = 'z',   /* writes "ROWSxCOLS\n" */
+	ORDER_READ = 'r',   /* reads input and writes what came in [] until it is killed */
+	ORDER_CLOSE = 'c',  /* closes its terminal */
+	ORDER_OPEN = 'o',   /* opens it again */
+	ORDER_HANGUP = 'h', /* hangs it up, as a getty does, and opens it again */
 	ORDER_REBOOT = 'R',
 	ORDER_POWEROFF = 'P',
-	ORDER_EXIT = 'x',     /* exit 7 */
+	ORDER_EXIT = 'x', /* exit 7 */
 };
 
 struct fake_options {
 	unsigned long log_max;
-	bool takes_over;   /* init is not the monitor's child */
+	bool takes_over; /* init is not the monitor's child */
 };
 
 /* Starts everything; false when this user or kernel cannot (no root). */

@@ -140,6 +140,21 @@ static void values(void **state)
 	assert_string_equal(complete("isle list --running="), "");
 }
 
+static void arguments_by_place(void **state)
+{
+	assert_string_equal(complete("isle config d"), "db ");
+	assert_string_equal(complete("isle config web1 ~"), "get set unset show edit ");
+	assert_string_equal(complete("isle config web1 get limits.mem"), "limits.memory ");
+	assert_string_equal(complete("isle config web1 get limits.cpus limits.mem"), "limits.memory ");
+	assert_string_equal(complete("isle rename web1 ~"), "");
+	assert_string_equal(complete("isle start w"), "web1 web2 ");
+	assert_string_equal(complete("isle stop w"), "");
+	assert_string_equal(complete("isle exec web1 ~"), "@commands ");
+	assert_string_equal(complete("isle exec web1 -- ~"), "@commands ");
+	assert_string_equal(complete("isle exec web1 -- cat ~"), "@files ");
+	assert_string_equal(complete("isle-attach -n web1 ~"), "@commands ");
+}
+
 static int run_verb_help(void *arg)
 {
 	return help_verb(arg, true);
@@ -211,11 +226,8 @@ static void roff_is_safe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verbs_and_options),
-		cmocka_unit_test(guests),
-		cmocka_unit_test(values),
-		cmocka_unit_test(help_covers_all),
-		cmocka_unit_test(manual_covers_all),
+		cmocka_unit_test(verbs_and_options),  cmocka_unit_test(guests),          cmocka_unit_test(values),
+		cmocka_unit_test(arguments_by_place), cmocka_unit_test(help_covers_all), cmocka_unit_test(manual_covers_all),
 		cmocka_unit_test(roff_is_safe),
 	};
 

@@ -226,11 +226,11 @@ static void test_eventlog(void **state)
 	int dir = *(int *)*state;
 	char number[EVENTLOG_NUMBER], small[8] = "abc", big[3000];
 
-	eventlog_write(dir, "start", "started\nin \x1b[31m2 s");
+	eventlog_write(dir, "start", "started\nafter \x1b[31m2 s");
 	char *text = content(dir, "log/isle");
 
-	assert_int_equal(strlen(text), strlen("2025-01-31T12:00:00Z start: started?in ?[31m2 s\n"));
-	assert_string_equal(text + 20, " start: started?in ?[31m2 s\n");
+	assert_int_equal(strlen(text), strlen("2025-01-31T12:00:00Z start: started?after ?[31m2 s\n"));
+	assert_string_equal(text + 20, " start: started?after ?[31m2 s\n");
 	assert_true(text[0] == '2' && text[4] == '-' && text[10] == 'T' && text[19] == 'Z');
 	free(text);
 	memset(big, 'y', sizeof(big) - 1);

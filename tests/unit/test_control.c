@@ -86,12 +86,12 @@ static void test_malformed(void **state)
 		uint16_t kind, length;
 		size_t really;
 	} bad[] = {
-		{0x69736c30u, CONTROL_INPUT, 0, 0},                               /* wrong magic */
-		{0x316c7369u, CONTROL_INPUT, 0, 0},                               /* of the other byte order */
-		{CONTROL_MAGIC, 0, 0, 0},                                         /* no kind */
-		{CONTROL_MAGIC, CONTROL_END + 1, 0, 0},                           /* an unknown one */
-		{CONTROL_MAGIC, CONTROL_INPUT, 5, 4},                             /* says more than there is */
-		{CONTROL_MAGIC, CONTROL_INPUT, 3, 4},                             /* says less */
+		{0x69736c30u, CONTROL_INPUT, 0, 0},                                         /* wrong magic */
+		{0x316c7369u, CONTROL_INPUT, 0, 0},                                         /* of the other byte order */
+		{CONTROL_MAGIC, 0, 0, 0},                                                   /* no kind */
+		{CONTROL_MAGIC, CONTROL_END + 1, 0, 0},                                     /* an unknown one */
+		{CONTROL_MAGIC, CONTROL_INPUT, 5, 4},                                       /* says more than there is */
+		{CONTROL_MAGIC, CONTROL_INPUT, 3, 4},                                       /* says less */
 		{CONTROL_MAGIC, CONTROL_INPUT, CONTROL_DATA_MAX + 1, CONTROL_DATA_MAX + 1}, /* oversize */
 		{CONTROL_MAGIC, CONTROL_INPUT, CONTROL_DATA_MAX, CONTROL_DATA_MAX + 1},     /* oversize, denied */
 		{CONTROL_MAGIC, CONTROL_INPUT, 65535, 65535},

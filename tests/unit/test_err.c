@@ -142,11 +142,11 @@ static void print_format(void **state)
 	(void)err_where(&err, "web1/config", 41);
 	(void)err_step(&err, "configured mounts");
 	assert_string_equal(printed(&err, "cannot start guest 'web1'"),
-	                    "isle: cannot start guest 'web1'\n"
-	                    "  step:   configured mounts (web1/config:41)\n"
-	                    "  failed: mount /srv/data on /data\n"
-	                    "  reason: No such file or directory\n"
-	                    "  fix:    create the folder on the host, or add 'optional' to the mount\n");
+			    "isle: cannot start guest 'web1'\n"
+			    "  step:   configured mounts (web1/config:41)\n"
+			    "  failed: mount /srv/data on /data\n"
+			    "  reason: No such file or directory\n"
+			    "  fix:    create the folder on the host, or add 'optional' to the mount\n");
 	(void)err_hint(&err, "do %s", "this");
 	assert_non_null(strstr(printed(&err, "x"), "  fix:    do this\n"));
 
@@ -154,11 +154,11 @@ static void print_format(void **state)
 	(void)err_set(&err, ERR_USAGE, "bad value 'a\nb\x1b[2J'");
 	(void)err_where(&err, "c", 3);
 	assert_string_equal(printed(&err, "cannot load"), "isle: cannot load\n"
-	                                                  "  where:  c:3\n"
-	                                                  "  failed: bad value 'a\\x0ab\\x1b[2J'\n");
+							  "  where:  c:3\n"
+							  "  failed: bad value 'a\\x0ab\\x1b[2J'\n");
 	/* Without a headline the failure is the headline. */
 	assert_string_equal(printed(&err, NULL), "isle: bad value 'a\\x0ab\\x1b[2J'\n"
-	                                         "  where:  c:3\n");
+						 "  where:  c:3\n");
 }
 
 static void hints(void **state)

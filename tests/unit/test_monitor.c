@@ -63,7 +63,7 @@ static bool await_file(const char *name, const char *text)
 	return false;
 }
 
-static void release(void)
+static int release(void)
 {
 	char data[CONTROL_DATA_MAX];
 	struct control_header header;
@@ -73,7 +73,7 @@ static void release(void)
 	assert_int_equal(control_send(fd, CONTROL_RELEASE, NULL, 0), 0);
 	assert_int_equal(control_receive(fd, &header, data), 0);
 	assert_int_equal(header.kind, CONTROL_DONE);
-	close(fd);
+	return fd;
 }
 
 static bool is_alive(void)
@@ -188,8 +188,8 @@ static void test_malformed(void **state)
 	static const struct control_header bad[] = {
 		{.magic = 1, .kind = CONTROL_RELEASE},
 		{.magic = CONTROL_MAGIC, .kind = 99},
-		{.magic = CONTROL_MAGIC, .kind = CONTROL_ATTACH},             /* without its data */
-		{.magic = CONTROL_MAGIC, .kind = CONTROL_OUTPUT},             /* not for the monitor */
+		{.magic = CONTROL_MAGIC, .kind = CONTROL_ATTACH},               /* without its data */
+		{.magic = CONTROL_MAGIC, .kind = CONTROL_OUTPUT},               /* not for the monitor */
 		{.magic = CONTROL_MAGIC, .kind = CONTROL_RELEASE, .length = 9}, /* says more than there is */
 	};
 	static char data[CONTROL_DATA_MAX];
@@ -237,9 +237,10 @@ static void test_flood(void **state)
 	print_message("flood: log %ld KiB, monitor's processor time %ld ms in %ld ms\n", (long)st.st_size / 1024, cpu, (long)took);
 	assert_true(st.st_size <= (off_t)(CONLOG_BURST + (took / 1000 + 2) * CONLOG_RATE));
 	assert_true(cpu < (long)took / 2);
-	release(); /* in between */
+	int stopper = release(); /* in between */
 	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
 	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
+	close(stopper);
 	char *log = fake_guest_file(&guest, "guest/log/console");
 
 	assert_non_null(strstr(log, "bytes of console output dropped: too much at once]"));
@@ -305,9 +306,11 @@ static void test_many_connections(void **state)
 	for (int i = 1; i < 60; i += 2)
 		answered += fake_guest_expect(fds[i], "hello", out, sizeof(out), 500);
 	assert_int_equal(answered, 16);
-	release();
+	int stopper = release();
+
 	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
 	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
+	close(stopper);
 	for (int i = 0; i < 60; i++)
 		close(fds[i]);
 }
@@ -338,7 +341,8 @@ static void test_stuck_input(void **state)
 
 	fake_guest_order_only(&guest, ORDER_SAY);
 	assert_true(fake_guest_expect(other, "\r\n", out, sizeof(out), SOON)); /* the echo */
-	release();
+	int stopper = release();
+
 	close(fd);
 	close(other);
 	before = fake_guest_cpu_ms(guest.monitor);
@@ -346,6 +350,7 @@ static void test_stuck_input(void **state)
 	assert_true(fake_guest_cpu_ms(guest.monitor) - before <= 50); /* nor for a client that is gone */
 	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
 	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
+	close(stopper);
 }
 
 /* No process holds the slave: the master is hung up for as long. */
@@ -388,192 +393,6 @@ static void test_signals(void **state)
 	assert_true(is_alive());
 	assert_true(getsid(guest.monitor) == guest.monitor);
 	close(fd);
-}
-
-static void test_release(void **state)
-{
-	struct timespec begin, end;
-	char out[256];
-
-	(void)state;
-	start();
-	int fd = fake_guest_attach(&guest, 0, 0);
-
-	assert_true(fake_guest_expect(fd, "hello", out, sizeof(out), SOON));
-	release();
-	assert_true(is_alive());
-	fake_guest_order(&guest, ORDER_SAY);
-	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
-	assert_int_equal(proc_wait_gone(guest.init_pidfd, SOON), 0);
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	assert_int_equal(proc_wait_gone(guest.monitor_pidfd, SOON), 0);
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
-	print_message("released: init's end to the monitor's %ld us\n",
-		      (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000);
-	/* The last word, then END rather than a mere hangup. */
-	assert_false(fake_guest_expect(fd, "never", out, sizeof(out), SOON));
-	assert_string_equal(out, "said\r\n");
-	assert_null(fake_guest_file(&guest, "after"));
-	close(fd);
-}
-
-/* A RELEASE that lies in the socket when init ends has come in time. */
-static void test_release_at_the_end(void **state)
-{
-	(void)state;
-	start();
-	int fd = control_connect(guest.run_fd, NULL);
-
-	assert_int_equal(proc_signal(guest.monitor_pidfd, SIGSTOP), 0);
-	assert_int_equal(control_send(fd, CONTROL_RELEASE, NULL, 0), 0);
-	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
-	assert_int_equal(proc_wait_gone(guest.init_pidfd, SOON), 0);
-	assert_int_equal(proc_signal(guest.monitor_pidfd, SIGCONT), 0);
-	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
-	assert_null(fake_guest_file(&guest, "after"));
-	close(fd);
-}
-
-static void check_after(const char *how)
-{
-	char expected[512], *after, *text;
-	int console, control, guest_fd, run_fd;
-
-	assert_true(await_file("after", "--how"));
-	assert_int_equal(fake_guest_wait(&guest, SOON), 0); /* one pid throughout */
-	after = fake_guest_file(&guest, "after");
-	snprintf(expected, sizeof(expected), "monitor-after\n--name\nfake\n--path\n%s\n--how\n%s\n--console\n", guest.dir, how);
-	assert_memory_equal(after, expected, strlen(expected));
-	assert_int_equal(sscanf(after + strlen(expected), "%d\n--control\n%d\n--guest\n%d\n--run\n%d\n", &console, &control, &guest_fd, &run_fd), 4);
-	free(after);
-
-	/* Those are open, nothing else is but stdio and the script itself. */
-	text = fake_guest_file(&guest, "fds");
-	int count = 0, fd, at = 0, n;
-
-	while (sscanf(text + at, "%d%n", &fd, &n) == 1) {
-		at += n;
-		count++;
-		assert_true(fd <= 2 || fd == console || fd == control || fd == guest_fd || fd == run_fd || fd >= 10);
-	}
-	assert_true(count >= 7 && count <= 9);
-	free(text);
-	text = fake_guest_file(&guest, "targets");
-	assert_memory_equal(text, "/dev/p", 6);
-	assert_non_null(strstr(text, "socket:["));
-	free(text);
-	text = fake_guest_file(&guest, "signals");
-	assert_non_null(strstr(text, "SigBlk:\t0000000000000000"));
-	assert_non_null(strstr(text, "SigIgn:\t0000000000000000"));
-	free(text);
-	text = fake_guest_file(&guest, "guest/log/isle");
-	snprintf(expected, sizeof(expected), " monitor: init ended: %s\n", how);
-	assert_non_null(strstr(text, expected));
-	free(text);
-}
-
-static void test_exit(void **state)
-{
-	static char data[CONTROL_DATA_MAX];
-	struct control_header header;
-	char out[256];
-	char *oom;
-
-	(void)state;
-	start();
-	int fd = fake_guest_attach(&guest, 0, 0);
-
-	assert_true(fake_guest_expect(fd, "hello", out, sizeof(out), SOON));
-	fake_guest_order(&guest, ORDER_SAY);
-	fake_guest_order_only(&guest, ORDER_EXIT);
-	check_after("exit:7");
-	int kind = 0;
-
-	while (control_receive(fd, &header, data) == 0)
-		kind = header.kind;
-	assert_int_equal(kind, CONTROL_END);
-	oom = fake_guest_file(&guest, "oom");
-	assert_string_equal(oom, "0\n"); /* what it becomes is not spared */
-	free(oom);
-	close(fd);
-}
-
-static void test_signal(void **state)
-{
-	(void)state;
-	start();
-	assert_int_equal(proc_signal(guest.init_pidfd, SIGKILL), 0);
-	check_after("signal:9");
-}
-
-static void test_poweroff(void **state)
-{
-	(void)state;
-	start();
-	fake_guest_order_only(&guest, ORDER_POWEROFF);
-	check_after("poweroff");
-}
-
-/* Clients are not told of an end, and one that connects anew while nobody serves the socket is not refused. */
-static void test_reboot(void **state)
-{
-	static char data[CONTROL_DATA_MAX];
-	struct control_header header;
-	char hold[100];
-	int kind = 0;
-
-	(void)state;
-	start();
-	snprintf(hold, sizeof(hold), "%s/hold", guest.dir);
-	close(open(hold, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	int fd = fake_guest_attach(&guest, 0, 0);
-
-	fake_guest_order_only(&guest, ORDER_REBOOT);
-	while (control_receive(fd, &header, data) == 0)
-		kind = header.kind;
-	assert_int_equal(kind, CONTROL_OUTPUT);
-	close(fd);
-	fd = fake_guest_attach(&guest, 0, 0);
-	close(fd);
-	check_after("reboot");
-}
-
-/* A monitor that took over: init's parent, here the test, may reap it before the monitor has looked. */
-static void take_over(enum fake_order order, bool at_once, const char *how)
-{
-	char out[256];
-
-	start_with(&(struct fake_options){.log_max = 1 << 20, .takes_over = true});
-	int fd = fake_guest_attach(&guest, 0, 0);
-
-	assert_true(fake_guest_expect(fd, "hello", out, sizeof(out), SOON));
-	fake_guest_order_only(&guest, order);
-	if (at_once) {
-		assert_int_equal(waitpid(guest.init, NULL, 0), guest.init);
-		guest.init_is_ours = false;
-	}
-	assert_true(await_file("after", "--how"));
-	char *after = fake_guest_file(&guest, "after");
-
-	if (at_once && strstr(after, "\nunknown\n")) /* allowed; a wrong answer is not */
-		print_message("reaped first: unknown\n");
-	else
-		assert_non_null(strstr(after, how));
-	free(after);
-	close(fd);
-	fake_guest_stop(&guest);
-}
-
-static void test_taken_over(void **state)
-{
-	(void)state;
-	take_over(ORDER_EXIT, false, "\nexit:7\n");
-	take_over(ORDER_REBOOT, false, "\nreboot\n");
-	take_over(ORDER_POWEROFF, false, "\npoweroff\n");
-	take_over(ORDER_EXIT, true, "\nexit:7\n");
-	take_over(ORDER_REBOOT, true, "\nreboot\n");
-	take_over(ORDER_POWEROFF, true, "\npoweroff\n");
 }
 
 static void test_log_removed(void **state)
@@ -691,11 +510,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_output), TEST(test_ring_request), TEST(test_input), TEST(test_size), TEST(test_malformed), TEST(test_flood),
-		TEST(test_slow_client), TEST(test_killed_client), TEST(test_many_connections), TEST(test_stuck_input), TEST(test_no_spin),
-		TEST(test_signals), TEST(test_release), TEST(test_release_at_the_end), TEST(test_exit), TEST(test_signal),
-		TEST(test_poweroff), TEST(test_reboot), TEST(test_taken_over), TEST(test_log_removed),
-		TEST(test_log_full), TEST(test_frugal),
+		TEST(test_output),           TEST(test_ring_request), TEST(test_input),       TEST(test_size),
+		TEST(test_malformed),        TEST(test_flood),        TEST(test_slow_client), TEST(test_killed_client),
+		TEST(test_many_connections), TEST(test_stuck_input),  TEST(test_no_spin),     TEST(test_signals),
+		TEST(test_log_removed),      TEST(test_log_full),     TEST(test_frugal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

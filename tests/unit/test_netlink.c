@@ -6,8 +6,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -178,6 +181,22 @@ static void veth_is_one_pair(void **state)
 		usleep(10000);
 	assert_int_equal(count_addresses(w->guest, "eth0", AF_INET6, NULL, &found), 1);
 	assert_int_equal(count_addresses(w->host, "web1", AF_INET6, NULL, &found), 0);
+}
+
+static void veth_takes_the_bridges_mtu(void **state)
+{
+	struct world *w = *state;
+	const struct netlink_bridge jumbo = {.name = "jumbo", .mtu = 9000};
+	const struct netlink_veth veth = {.host = "web1", .inside = "eth0", .inside_netns_fd = w->guest_fd, .bridge = "jumbo"};
+	struct netlink_link link;
+	struct err err = {0};
+
+	assert_int_equal(netlink_add_bridge(w->host, &jumbo, &err), 0);
+	assert_int_equal(no_error(netlink_add_veth(w->host, &veth, &err), &err), 0);
+	assert_int_equal(netlink_get(w->host, "web1", &link, &err), 0);
+	assert_int_equal(link.mtu, 9000);
+	assert_int_equal(netlink_get(w->guest, "eth0", &link, &err), 0);
+	assert_int_equal(link.mtu, 9000);
 }
 
 static void veth_fails_whole(void **state)
@@ -387,6 +406,60 @@ static void delete_many(void **state)
 	assert_int_equal(netlink_index(w->host, "br0"), 0);
 }
 
+/* A caller that ignores its children's ends cannot wait for them. */
+static void delete_without_children(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+
+	assert_ptr_not_equal(signal(SIGCHLD, SIG_IGN), SIG_ERR);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
+		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
+		assert_int_equal(netlink_index(w->host, "web1"), 0);
+		assert_int_equal(netlink_index(w->guest, "eth0"), 0);
+	}
+	(void)signal(SIGCHLD, SIG_DFL);
+}
+
+/* More deletions than there is room for waiting children, each at once followed by the same name. */
+static void delete_and_add_again(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+
+	for (int i = 0; i < 40; i++) {
+		assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
+		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
+	}
+	/* The socket still answers to the point: late answers to deletions are no one's. */
+	assert_int_equal(netlink_index(w->host, "web1"), 0);
+	assert_true(netlink_index(w->host, "br0") > 0);
+}
+
+static void delete_refused(void **state)
+{
+	struct world *w = *state;
+	struct err *err = mmap(NULL, sizeof(*err), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child;
+
+	assert_ptr_not_equal(err, MAP_FAILED);
+	child = fork();
+	if (child == 0) {
+		struct netlink *nl;
+
+		if (setuid(65534) < 0 || netlink_open(-1, &nl, err) < 0)
+			_exit(1);
+		_exit(netlink_delete(nl, "br0", err) == -EPERM ? 42 : 2);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WEXITSTATUS(status), 42);
+	assert_non_null(strstr(err->what, "br0"));
+	assert_true(netlink_index(w->host, "br0") > 0);
+	munmap(err, sizeof(*err));
+}
+
 /* Dumps longer than one packet, and names for the links that have addresses only. */
 static void many_addresses(void **state)
 {
@@ -428,10 +501,11 @@ int main(void)
 {
 	struct CMUnitTest tests[] = {
 		IN_WORLD(opens_inside_and_comes_home), IN_WORLD(refuses_what_is_no_namespace), IN_WORLD(index_of_names),
-		IN_WORLD(bridge_is_as_asked), IN_WORLD(veth_is_one_pair), IN_WORLD(veth_fails_whole),
+		IN_WORLD(bridge_is_as_asked), IN_WORLD(veth_is_one_pair), IN_WORLD(veth_takes_the_bridges_mtu), IN_WORLD(veth_fails_whole),
 		IN_WORLD(taken_name_keeps_its_settings), IN_WORLD(setup_inside_is_complete), IN_WORLD(gateway_beyond_the_prefix),
 		IN_WORLD(link_local_gateway), IN_WORLD(only_loopback), IN_WORLD(default_routes), IN_WORLD(kernel_says_why),
-		IN_WORLD(delete_takes_both_ends), IN_WORLD(delete_many), IN_WORLD(many_addresses), IN_WORLD(stats_are_told),
+		IN_WORLD(delete_takes_both_ends), IN_WORLD(delete_many), IN_WORLD(delete_without_children),
+		IN_WORLD(delete_and_add_again), IN_WORLD(delete_refused), IN_WORLD(many_addresses), IN_WORLD(stats_are_told),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_world);

@@ -34,8 +34,8 @@ static int make_root(const struct scratch *scratch)
 static void escapes_fail(void **state)
 {
 	static const char *const tries[] = {"absolute",   "relative",      "folder/high",         "../secret",
-	                                    "/../secret", "out/../secret", "folder/../../secret", "inside/../../secret",
-	                                    "magic/0"};
+					    "/../secret", "out/../secret", "folder/../../secret", "inside/../../secret",
+					    "magic/0"};
 	struct scratch *scratch = *state;
 	auto_close int root = make_root(scratch);
 

@@ -26,8 +26,8 @@ static void good_run(void **state)
 	char *out = NULL;
 
 	assert_int_equal(run(SH("cat; printf '%s' \"$X\"; echo noise >&2"),
-	                     (struct proc){.input = "in\n", .env = (const char *const[]){"X=y", NULL}, .ret_output = &out}, &err),
-	                 0);
+			     (struct proc){.input = "in\n", .env = (const char *const[]){"X=y", NULL}, .ret_output = &out}, &err),
+			 0);
 	assert_string_equal(out, "in\ny");
 	free(out);
 	/* stdin is empty, not the caller's; nobody wants the output. */
@@ -165,9 +165,9 @@ static void nothing_is_inherited(void **state)
 	sigprocmask(SIG_BLOCK, &all, &before);
 	(void)signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(run(SH("for f in /proc/self/fd/*; do test \"${f##*/}\" -gt 2 && readlink $f; done; "
-	                        "grep -E 'SigBlk|SigIgn' /proc/self/status"),
-	                     (struct proc){.ret_output = &out}, &err),
-	                 0);
+				"grep -E 'SigBlk|SigIgn' /proc/self/status"),
+			     (struct proc){.ret_output = &out}, &err),
+			 0);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	assert_non_null(strstr(out, "SigBlk:\t0000000000000000"));
 	assert_null(strstr(out, "/dev/null"));

@@ -118,7 +118,7 @@ static const struct {
 	{"[guest]\nmemory = 1G\n", 2, "unknown key 'memory'", "belongs in [limits]"},
 	{"[guest]\naddress = auto\n", 2, "unknown key 'address'", "belongs in [network NAME]"},
 	{"[guest]\nzzzzzz = 1\n", 2, "unknown key 'zzzzzz'", NULL},
-	{"[limts]\n", 1, "unknown section", "did you mean [limits]"},
+	{"[limitz]\n", 1, "unknown section", "did you mean [limits]"},
 	{"# x\n\n[nonsense here]\n", 3, "unknown section", NULL},
 	{"[network]\n", 1, "lacks its name", "[network eth0]"},
 	{"[limits a]\n", 1, "takes no name", NULL},
@@ -137,6 +137,7 @@ static const struct {
 	{"[limits]\nmemory =\n", 2, "limits.memory", NULL},
 	{"[limits]\nmemory = lots\n", 2, "limits.memory: 'lots' is not a size", NULL},
 	{"[limits]\nmemory = 1M\n", 2, "less than 16M", NULL},
+	{"[limits]\nmemory = 1G # enough\n", 2, "is not a size", "a line of its own"},
 	{"[limits]\n memory = 1G\n", 2, "indented", NULL},
 	{"[guest]\ndescription = a\n  b\n", 3, "indented", NULL},
 	{"[guest]\n\t# no\n", 2, "indented", NULL},
@@ -160,7 +161,7 @@ static const struct {
 	{"[network a]\naddress = 10.0.0.1/24\ngateway = 10.0.0.1\n", 1, "own address", NULL},
 	{"[network a]\nmtu = 1000\n", 1, "1280", "address6 = none"},
 	{"[network a]\nmac = 02:00:00:00:00:01\n[network b]\nmac = 02:00:00:00:00:01\n", 3, "same mac", NULL},
-	{"[network a]\ntype = brige\n", 2, "none of", "bridge"},
+	{"[network a]\ntype = bridgy\n", 2, "none of", "bridge"},
 	{"[security]\nkeep-capabilities = sys_time\ndrop-capabilities = net_raw,sys_time\n", 0, "both in", NULL},
 	{"[security]\ndrop-capabilities = sys_tiem\n", 2, "sys_tiem", NULL},
 };
@@ -271,7 +272,8 @@ static void sets_and_gets_each_key(void **state)
 
 		if (!key->example)
 			continue;
-		assert_int_equal(str_print(dotted, sizeof dotted, "%s%s.%s", section->name, section->many ? ".x" : "", key->name), 0);
+		assert_int_equal(str_print(dotted, sizeof dotted, "%s%s.%s", section->name, section->many ? ".x" : "", key->name),
+		                 0);
 		if (!section->many)
 			assert_int_equal(spec_get(spec, dotted, &before, &err), 0);
 		assert_int_equal(spec_set(spec, dotted, key->example, &err), 0);
@@ -297,10 +299,21 @@ static void bad_names_are_usage_errors(void **state)
 	static const struct {
 		const char *dotted, *value, *hint;
 	} rows[] = {
-		{"memory", "1G", "limits.memory"}, {"limits.memroy", "1G", "memory"}, {"limts.memory", "1G", "[limits]"}, {"guest.memory", "1G", "limits.memory"},
-		{"limits", "1G", NULL}, {"", "1G", NULL}, {".", "1G", NULL}, {"network.eth0", "x", NULL}, {"network.eth0.", "x", NULL},
-		{"network..type", "none", NULL}, {"network.lo.type", "none", NULL}, {"network.e/h.type", "none", NULL}, {"limits.x.memory", "1G", NULL},
-		{"limits.memory", "x", NULL}, {"network.eth0.mtu", "x", NULL},
+		{"memory", "1G", "limits.memory"},
+		{"limits.memroy", "1G", "memory"},
+		{"limitz.memory", "1G", "[limits]"},
+		{"guest.memory", "1G", "limits.memory"},
+		{"limits", "1G", NULL},
+		{"", "1G", NULL},
+		{".", "1G", NULL},
+		{"network.eth0", "x", NULL},
+		{"network.eth0.", "x", NULL},
+		{"network..type", "none", NULL},
+		{"network.lo.type", "none", NULL},
+		{"network.e/h.type", "none", NULL},
+		{"limits.x.memory", "1G", NULL},
+		{"limits.memory", "x", NULL},
+		{"network.eth0.mtu", "x", NULL},
 	};
 	struct spec *spec = spec_new();
 
@@ -337,9 +350,11 @@ static void interface_names_may_have_dots(void **state)
 
 static void format_reads_back_as_the_same(void **state)
 {
-	static const char more[] = "[guest]\ninit = /sbin/init splash \"a b\"\nstop-signal = 37\nstop-timeout = 1500ms\nid = 0123456789abcdef0123456789abcdef\n"
-				   "storage = overlay\n[network eth0]\ndefault-route = no\naddress6 = none\n[network eth1]\ndefault-route = yes\n"
-				   "[security]\nids = 524288\n";
+	static const char more[] =
+		"[guest]\ninit = /sbin/init splash \"a b\"\nstop-signal = 37\nstop-timeout = 1500ms\nid = "
+		"0123456789abcdef0123456789abcdef\n"
+		"storage = overlay\n[network eth0]\ndefault-route = no\naddress6 = none\n[network eth1]\ndefault-route = yes\n"
+		"[security]\nids = 524288\n";
 	static const char *const texts[] = {whole, more, ""};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -395,24 +410,29 @@ static void expect_edit(const char *text, const char *dotted, const char *value,
 
 static void edits_keep_comments_and_order(void **state)
 {
-	static const char text[] = "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n[network eth0]\n\n# "
+	static const char text[] = "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = "
+				   "1\n\n# net\n[network eth0]\n\n# "
 				   "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n";
 
 	expect_edit(text, "limits.memory", "1G",
-		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory = 1G\ncpus = 1\n\n# net\n[network eth0]\n\n# "
-		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
-	expect_edit(text, "limits.memory", NULL,
-		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\ncpus = 1\n\n# net\n[network eth0]\n\n# "
-		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory = 1G\ncpus = 1\n\n# "
+	            "net\n[network eth0]\n\n# "
+	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+	expect_edit(
+		text, "limits.memory", NULL,
+		"# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\ncpus = 1\n\n# net\n[network eth0]\n\n# "
+		"data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "network.eth0.mtu", "1400",
-		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n[network eth0]\nmtu = 1400\n\n# "
-		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
+	            "net\n[network eth0]\nmtu = 1400\n\n# "
+	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "network.eth0", NULL,
-		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n# "
-		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n# "
+	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "mount.data.options", "ro",
-		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n[network eth0]\n\n# "
-		    "data\n[mount data]\nsource = /a\ntarget = /b\noptions = ro\n# end\n");
+	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
+	            "net\n[network eth0]\n\n# "
+	            "data\n[mount data]\nsource = /a\ntarget = /b\noptions = ro\n# end\n");
 }
 
 static void edits_make_sections(void **state)
@@ -422,10 +442,13 @@ static void edits_make_sections(void **state)
 	expect_edit("[guest]", "guest.hostname", "a", "[guest]\nhostname = a\n");
 	expect_edit("[limits]\n", "limits.memory", NULL, "[limits]\n");
 	expect_edit("[network eth0]\nmtu = 1400\n", "network.eth1", NULL, "[network eth0]\nmtu = 1400\n");
+	expect_edit("[guest]\n\n[network eth1]\nlink = lan\n# x\n", "network.eth1", NULL, "[guest]\n");
+	expect_edit("[network eth1]\n", "network.eth1", NULL, "");
 	/* A key of the same name in another section is not touched. */
 	expect_edit("[network eth0]\nmtu = 1400\n[network eth1]\n", "network.eth1.mtu", "9000",
-		    "[network eth0]\nmtu = 1400\n[network eth1]\nmtu = 9000\n");
-	expect_edit("[network eth0]\naddress6 = none\n", "network.eth0.address", "none", "[network eth0]\naddress6 = none\naddress = none\n");
+	            "[network eth0]\nmtu = 1400\n[network eth1]\nmtu = 9000\n");
+	expect_edit("[network eth0]\naddress6 = none\n", "network.eth0.address", "none",
+	            "[network eth0]\naddress6 = none\naddress = none\n");
 }
 
 static void edits_refuse_what_would_inject_lines(void **state)

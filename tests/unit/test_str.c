@@ -110,7 +110,7 @@ static void sizes(void **state)
 		{"18446744073709551615", UINT64_MAX},
 	};
 	static const char *const bad[] = {"",    "K",   "-1",  "1.5",  "1.",   ".5G", "1..5G", "1KK",  "1Ki",
-	                                  "1 G", "1G ", "1GX", "0x1K", "1,5G", "G1",  "1iB",   "1.5B", "NaN"};
+					  "1 G", "1G ", "1GX", "0x1K", "1,5G", "G1",  "1iB",   "1.5B", "NaN"};
 	uint64_t bytes = 7;
 
 	for (size_t i = 0; i < COUNT(good); i++) {
@@ -179,7 +179,7 @@ static void durations(void **state)
 		const char *text;
 		uint64_t ms;
 	} good[] = {{"90", 90000},   {"90s", 90000},   {"500ms", 500}, {"2m", 120000},    {"2min", 120000},
-	            {"1h", 3600000}, {"1d", 86400000}, {"0.5", 500},   {"1.5h", 5400000}, {"0", 0}};
+		    {"1h", 3600000}, {"1d", 86400000}, {"0.5", 500},   {"1.5h", 5400000}, {"0", 0}};
 	static const char *const bad[] = {"", "s", "-1", "1 s", "1x", "1hh", "1h30m", "1.s", "infinity"};
 	uint64_t ms = 7;
 	char text[32];
@@ -238,8 +238,8 @@ static void escapes(void **state)
 		{"a\nb\x1b[2J\x7f", "a\\x0ab\\x1b[2J\\x7f"},
 		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 		{"\xc2\x9b"
-	         "31m",
-	         "\\xc2\\x9b31m"}, /* C1: a terminal takes it for ESC [ */
+		 "31m",
+		 "\\xc2\\x9b31m"}, /* C1: a terminal takes it for ESC [ */
 		{"\xff\xc3", "\\xff\\xc3"},
 		{"\xc0\xaf", "\\xc0\\xaf"},          /* longer than needed */
 		{"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* a surrogate */
