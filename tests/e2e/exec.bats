@@ -16,13 +16,11 @@ teardown_file() {
 }
 
 @test "exec: the command's exit status comes back" {
-	for status in 0 1 2 3 4 5 42 126 127 255; do
-		run isle exec one -- sh -c "exit $status"
-		is status "$status" "$status"
-		[ "${status}" -eq "$status" ]
+	for expected in 0 1 2 3 4 5 42 126 127 255; do
+		got=0
+		isle exec one -- sh -c "exit $expected" || got=$?
+		is status "$expected" "$got"
 	done
-	run isle exec one -- sh -c 'exit 42'
-	is status 42 "$status"
 }
 
 @test "exec: 128+N for a signal" {
@@ -97,7 +95,7 @@ teardown_file() {
 @test "exec: many at once" {
 	pids=()
 	for i in $(seq 30); do
-		isle exec one -- sh -c "head -c 100000 /dev/zero; exit $i" >"$BATS_TEST_TMPDIR/$i" 3>&- &
+		"$ISLE" exec one -- sh -c "head -c 100000 /dev/zero; exit $i" >"$BATS_TEST_TMPDIR/$i" 3>&- &
 		pids+=($!)
 	done
 	for i in $(seq 30); do
@@ -124,8 +122,8 @@ teardown_file() {
 	exec 7</etc/passwd 8</
 	works isle exec one -- ls -l /proc/self/fd
 	exec 7<&- 8<&-
-	# The fourth is ls's own.
-	is 'number of descriptors' 4 "$(grep -c -- '->' <<<"$output")"
+	# A fourth is ls's own.
+	[ "$(grep -c -- '->' <<<"$output")" -le 4 ]
 	says_not passwd
 	says_not net:
 	says_not "$E2E_ROOT"
@@ -190,7 +188,7 @@ teardown_file() {
 }
 
 @test "exec: signals reach the command" {
-	isle exec one -- sh -c 'trap "echo got; exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$BATS_TEST_TMPDIR/out" 3>&- &
+	"$ISLE" exec one -- sh -c 'trap "echo got; exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$BATS_TEST_TMPDIR/out" 3>&- &
 	pid=$!
 	wait_until 10 grep -q ready "$BATS_TEST_TMPDIR/out"
 	kill -TERM "$pid"
@@ -201,7 +199,7 @@ teardown_file() {
 }
 
 @test "exec: kill -9 of exec leaves no guest broken" {
-	isle exec one -- sleep 1000 3>&- &
+	"$ISLE" exec one -- sleep 1000 3>&- &
 	pid=$!
 	is_there() { isle exec one -- pidof sleep >/dev/null; }
 	wait_until 10 is_there
