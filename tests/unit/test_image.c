@@ -50,7 +50,7 @@ static int bench_open(void **state)
 	setenv("LXC_CACHE_PATH", bench->scratch->path, 1);
 	*state = bench;
 	if (geteuid() == 0)
-		return mkdir(templates, 0755) < 0 || store_open(store, &bench->store, NULL) < 0 ? -1 : 0;
+		return mkdir(templates, 0755) < 0 || store_open(store, true, &bench->store, NULL) < 0 ? -1 : 0;
 	return 0;
 }
 
