@@ -181,11 +181,35 @@ static int create_one(struct call *call, const char *name, struct err *err)
 	return 0;
 }
 
+static bool wants_template_help(const struct call *call)
+{
+	for (int i = 0; i < call->rest_argc; i++)
+		if (!strcmp(call->rest[i], "--help") || !strcmp(call->rest[i], "-h"))
+			return true;
+	return false;
+}
+
+/* Becomes the template, which prints its own options. */
+static int show_template_help(const struct call *call, struct err *err)
+{
+	const char *name = call_value(call, "template");
+	auto_free char *path = NULL;
+	int r = name ? template_find(name, &path, err) : call_usage(call, err, "whose help? --template is needed");
+
+	if (r < 0)
+		return r;
+	execl(path, path, "--help", (char *)NULL);
+	return err_sys(err, "run %s", path);
+}
+
 static int run_create(struct call *call, struct err *err)
 {
 	auto_creation struct creation creation = {.image_fd = -1, .request.image_fd = -1};
 	const struct store *store;
 	char **names = NULL;
+
+	if (wants_template_help(call))
+		return show_template_help(call, err);
 	int r = call_store(call, &store, err);
 
 	if (r == 0)

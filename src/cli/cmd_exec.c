@@ -6,6 +6,7 @@
 
 #include "../run/attach.h"
 #include "../run/repair.h"
+#include "report.h"
 #include "verbs.h"
 
 static int attach_to(struct call *call, const char *const *argv, struct err *err)
@@ -43,6 +44,8 @@ static int attach_to(struct call *call, const char *const *argv, struct err *err
 	guest_free(guest);
 	if (r < 0)
 		return r;
+	if (err->code != ERR_NONE)
+		report_error(call, err, call->argv[0]); /* the status is the one that sh gives, so main must not make its own of it */
 	return status;
 }
 

@@ -75,7 +75,7 @@ int config_change_begin(struct call *call, const char *name, struct config_chang
 void config_change_end(struct config_change *change)
 {
 	clean_close(&change->guest.dir_fd);
-	clean_close(&change->guest.lock_fd);
+	guest_unlock(&change->guest);
 	spec_free(change->guest.spec);
 	free(change->text);
 }

@@ -231,12 +231,38 @@ int store_lock_name(const struct store *store, const char *name, int timeout_ms,
 	return file_lock(store->run_fd, lock, timeout_ms, ret_fd, err);
 }
 
-void store_forget_lock(const struct store *store, const char *name)
+void store_unlock_name(const struct store *store, const char *name, int *fd)
 {
 	char lock[STORE_NAME_MAX + 8];
 
-	if (str_print(lock, sizeof(lock), ".lock-%s", name) == 0)
-		(void)unlinkat(store->run_fd, lock, 0); /* an empty file on a tmpfs at worst */
+	if (*fd < 0)
+		return;
+	/* While the lock is held nobody can take the name. Who waits for it finds the file gone and makes a new one. */
+	if (faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
+	    str_print(lock, sizeof(lock), ".lock-%s", name) == 0)
+		(void)unlinkat(store->run_fd, lock, 0);
+	close(take_fd(fd));
+}
+
+void store_sweep_locks(const struct store *store)
+{
+	int again = openat(store->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = again >= 0 ? fdopendir(again) : NULL;
+
+	if (!dir) {
+		clean_close(&again);
+		return;
+	}
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		const char *name = entry->d_name + strlen(".lock-");
+		int fd = -1;
+
+		if (!str_starts(entry->d_name, ".lock-") || !store_name_valid(name) ||
+		    faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		if (store_lock_name(store, name, 0, &fd, NULL) == 0)
+			store_unlock_name(store, name, &fd);
+	}
 }
 
 int store_new_id(char out[33], struct err *err)
@@ -320,8 +346,7 @@ void guest_free(struct guest *guest)
 		return;
 	if (guest->dir_fd >= 0)
 		close(guest->dir_fd);
-	if (guest->lock_fd >= 0)
-		close(guest->lock_fd);
+	guest_unlock(guest);
 	spec_free(guest->spec);
 	free(guest);
 }
@@ -344,8 +369,7 @@ int guest_lock(struct guest *guest, int timeout_ms, struct err *err)
 
 void guest_unlock(struct guest *guest)
 {
-	if (guest->lock_fd >= 0)
-		close(take_fd(&guest->lock_fd));
+	store_unlock_name(guest->store, guest->name, &guest->lock_fd);
 }
 
 int guest_save(struct guest *guest, const char *text, struct err *err)

@@ -61,8 +61,11 @@ void guest_unlock(struct guest *guest);
 /* The lock of a name that may have no guest (create, rename). */
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err);
 
-/* Removes the lock file of a name that nobody needs any more, while its lock is held: who waits for it begins anew (file_lock). */
-void store_forget_lock(const struct store *store, const char *name);
+/* Gives the lock back; its file goes where there is no guest of that name. *fd may be -1. */
+void store_unlock_name(const struct store *store, const char *name, int *fd);
+
+/* Removes the lock files of names that no guest has and nobody holds: killed commands left them. */
+void store_sweep_locks(const struct store *store);
 
 /* Makes a random 32-hex id. */
 int store_new_id(char out[33], struct err *err);

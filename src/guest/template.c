@@ -221,10 +221,30 @@ char **template_environment(void)
 	return env;
 }
 
+/* "run PATH: exit status 2: debian: unknown option --x; ..." as the template means it. */
+static int label_failure(const char *path, const struct err *told, struct err *err)
+{
+	const char *name = strrchr(path, '/') + 1;
+	const char *text = strstr(told->what, ": exit status ");
+	bool usage = text && str_starts(text, ": exit status 2: ");
+
+	text = text ? strstr(text + 2, ": ") : NULL;
+	if (!text) {
+		if (err)
+			*err = *told;
+		return -EIO;
+	}
+	text += 2;
+	if (str_starts(text, name) && str_starts(text + strlen(name), ": "))
+		text += strlen(name) + 2;
+	return err_set(err, usage ? ERR_USAGE : ERR_FAILED, "run the template %s: %s", name, text);
+}
+
 int template_label(const char *path, const char *const *args, char **ret, struct err *err)
 {
 	auto_free char *lib = NULL;
 	const char *slash = strrchr(path, '/');
+	struct err told = {0};
 	size_t count = 0;
 
 	*ret = NULL;
@@ -248,8 +268,10 @@ int template_label(const char *path, const char *const *args, char **ret, struct
 		                    .timeout_ms = LABEL_TIMEOUT_MS,
 		                    .ret_output = ret};
 
-		r = proc_run(&proc, err);
+		r = proc_run(&proc, &told);
 	}
 	store_names_free(env);
+	if (r < 0 && told.code)
+		return label_failure(path, &told, err);
 	return r;
 }

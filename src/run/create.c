@@ -50,6 +50,7 @@ static void fill_personalise(const struct create_request *request, const char *i
 		.root_password = request->root_password,
 		.make_ssh_keys = true,
 		.fix_dhcp = true,
+		.fix_terminals = true,
 	};
 }
 
@@ -129,6 +130,7 @@ int create_sweep(const struct store *store, struct err *err)
 		if (r < 0)
 			return r;
 	}
+	store_sweep_locks(store);
 	return 0;
 }
 
@@ -191,14 +193,12 @@ static int make_guest(const struct store *store, const struct create_request *re
 	return personalise_guest(&guest, &what, err);
 }
 
-int create_guest(const struct store *store, const struct create_request *request, struct err *err)
+static int create_locked(const struct store *store, const struct create_request *request, int lock_fd, struct err *err)
 {
-	auto_close int lock_fd = -1, work_fd = -1;
+	auto_close int work_fd = -1;
 	char id[33], folder[48];
-	int r = store_lock_name(store, request->name, STORE_LOCK_MS, &lock_fd, err);
+	int r = check_free(store, request->name, err);
 
-	if (r == 0)
-		r = check_free(store, request->name, err);
 	if (r == 0)
 		r = create_sweep(store, err);
 	if (r == 0)
@@ -216,5 +216,17 @@ int create_guest(const struct store *store, const struct create_request *request
 		r = workdir_finish(store->guests_fd, folder, work_fd, request->name, false, err);
 	if (r < 0)
 		(void)clear_away(store, folder, NULL); /* the failure is what counts; the next command sweeps */
+	return r;
+}
+
+int create_guest(const struct store *store, const struct create_request *request, struct err *err)
+{
+	int lock_fd = -1;
+	int r = store_lock_name(store, request->name, STORE_LOCK_MS, &lock_fd, err);
+
+	if (r < 0)
+		return r;
+	r = create_locked(store, request, lock_fd, err);
+	store_unlock_name(store, request->name, &lock_fd);
 	return r;
 }

@@ -37,8 +37,6 @@ int destroy_guest(const struct store *store, const char *name, bool force, struc
 		r = make_sure_it_is_stopped(guest, force, err);
 	if (r == 0)
 		r = create_discard(guest, err);
-	if (r == 0)
-		store_forget_lock(store, name);
 	guest_free(guest);
 	return r;
 }

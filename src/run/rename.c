@@ -58,7 +58,7 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 {
 	struct guest *guest = NULL;
 	bool first = strcmp(from, to) < 0;
-	auto_close int to_lock = -1;
+	int to_lock = -1;
 	int r = store_check_name(to, err);
 
 	if (r == 0 && strcmp(from, to) == 0)
@@ -80,6 +80,7 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 		if (r < 0)
 			(void)move(store, to, from, NULL); /* the first failure is the one to tell */
 	}
+	store_unlock_name(store, to, &to_lock);
 	guest_free(guest);
 	return r;
 }

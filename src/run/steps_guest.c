@@ -18,7 +18,6 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
-#include "command.h"
 #include "environment.h"
 #include "mount_options.h"
 #include "personalise.h"
@@ -179,10 +178,10 @@ static int open_console(struct err *err)
 
 int step_exec_init(struct run *run, struct err *err)
 {
-	char **argv = command_split(run->spec->guest.init);
+	char **argv = NULL;
 	char **environment = environment_init(run);
 
-	if (!argv || !argv[0] || !environment)
+	if (types_split(run->spec->guest.init, &argv) < 0 || !argv[0] || !environment)
 		return err_num(err, ENOMEM, "prepare the command line of init (%s)", run->spec->guest.init);
 	int r = open_console(err);
 	if (r < 0)

@@ -58,7 +58,7 @@ address6() {
 
 # Says why a test failed, and ends it.
 flunk() {
-	printf '%s\n' "$@" >&2
+	printf '%s\n' "$@" | cut -c1-300 | tail -n 40 >&2
 	return 1
 }
 
@@ -85,7 +85,8 @@ says_not() {
 fails() {
 	local expected=$1
 	shift
-	run "$@"
+	# Without the flag bats warns of 127, which is a status like any other here.
+	run -"$expected" "$@"
 	# shellcheck disable=SC2154 # bats sets status
 	[ "$status" -eq "$expected" ] || flunk "expected status $expected, got $status: $*" "$output"
 	[ -n "$output" ] || flunk "it failed without a word: $*"
@@ -192,7 +193,7 @@ files_left() {
 
 # told WHAT TEXT: true when there is no text.
 told() {
-	[ -z "$2" ] || { printf '# left behind: %s\n%s\n' "$1" "$2" | sed '2,$s/^/#   /' >&2 && false; }
+	[ -z "$2" ] || { printf 'left behind: %s\n%s\n' "$1" "$2" | sed '2,$s/^/  /' >&2 && false; }
 }
 
 # nothing_left [GUEST...]: of guests that are stopped only their files are there, of others nothing.
