@@ -29,27 +29,25 @@ struct note {
 	struct err err;
 };
 
+/* The one clock that both sides share: the guest's others begin at nought in its time namespace. */
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void trace(const struct run *run, const struct step *step, const char *what, uint64_t since_ns)
 {
 	if (!getenv("ISLE_TRACE"))
 		return;
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	uint64_t ns = clock_ns();
 
 	dprintf(STDERR_FILENO, "isle: %s %-24s %s", run->inside ? "guest" : "host ", step->name, what);
 	if (since_ns)
 		dprintf(STDERR_FILENO, " %llu us", (unsigned long long)(ns - since_ns) / 1000);
 	dprintf(STDERR_FILENO, "\n");
-}
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
