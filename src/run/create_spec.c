@@ -124,7 +124,7 @@ static int read_config(const char *file, struct spec *spec, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "read %s", file);
 	if (is_lxc(text))
-		return lxc_read(file, spec, note_lxc, NULL, err);
+		return lxc_read(file, spec, request->image_fd < 0 ? note_lxc : NULL, NULL, err); /* told once: by the check, before the image */
 	r = spec_parse(text, len, file, &given, err);
 	return r < 0 ? r : merge(spec, given, err);
 }
