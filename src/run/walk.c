@@ -51,7 +51,7 @@ static void trace(const struct run *run, const struct step *step, const char *wh
 }
 
 /* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
-static void hold(const struct step *step)
+static void hold(const struct run *run, const struct step *step)
 {
 	const char *held = getenv("ISLE_HOLD");
 	sigset_t set;
@@ -61,8 +61,8 @@ static void hold(const struct step *step)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCONT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	/* Inside, getpid() is the guest's 1; the host side names the pid that the administrator needs. */
-	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT its process to go on\n", step->name);
+	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT %d lets it go on\n", step->name,
+		run->inside ? run->init_pid : getpid());
 	(void)sigwaitinfo(&set, NULL);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -80,7 +80,7 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 	uint64_t since = clock_ns();
 	int r = 0;
 
-	hold(step);
+	hold(run, step);
 	if (fault_asked(step, "kill"))
 		_exit(137); /* a namespace's init cannot kill itself by signal */
 	if (fault_asked(step, "fail"))
@@ -93,8 +93,21 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 		_exit(137);
 	if (r < 0)
 		(void)err_step(err, step->name);
-	trace(run, step, r < 0 ? "failed" : "done", since);
+	/* The clone comes back on both sides; the inner one's clock is another's. */
+	if (!run->inside || step->side == GUEST)
+		trace(run, step, r < 0 ? "failed" : "done", since);
 	return r;
+}
+
+/* Inside, getpid() is 1; what proc calls this process is its number on the host for as long as that proc is the host's. */
+static pid_t pid_on_host(void)
+{
+	char text[16] = "";
+	uint64_t pid;
+
+	if (readlink("/proc/self", text, sizeof(text) - 1) < 0 || str_to_u64(text, 1, INT32_MAX, &pid) < 0)
+		return 0;
+	return (pid_t)pid;
 }
 
 /* Which way each descriptor travels: only readiness is told from the inside. */
@@ -301,6 +314,8 @@ _Noreturn void walk_guest(struct run *run, size_t row)
 	struct err err = {0};
 	int r = 0;
 
+	if (getenv("ISLE_HOLD"))
+		run->init_pid = pid_on_host();
 	while (r == 0 && row < step_count) {
 		const struct step *step = &step_table[row];
 
