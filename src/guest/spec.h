@@ -48,6 +48,8 @@ struct spec {
 		char *hostname; /* NULL: the guest's name */
 		bool autostart;
 		uint64_t start_order;
+		uint64_t start_delay;  /* ms */
+		char *groups;          /* words */
 		char *image; /* image key it was cloned from */
 		char *template_name;
 		int storage;           /* enum storage_type */
