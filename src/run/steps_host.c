@@ -24,10 +24,10 @@
 #include "control.h"
 #include "mount_options.h"
 #include "steps.h"
+#include "walk.h"
 
 #define GID_TTY   5
 #define REMOVE_MS 5000
-#define WORD_MS   120000 /* no row of a healthy start takes this long */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -141,7 +141,7 @@ int step_filter(struct run *run, struct err *err)
 static int make_pair(struct run *run, int *ret_inside, struct err *err)
 {
 	int pair[2];
-	struct timeval patience = {.tv_sec = WORD_MS / 1000};
+	struct timeval patience = {.tv_sec = WALK_WORD_MS / 1000};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
