@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -211,6 +212,7 @@ static int show_template_help(const struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
+	(void)signal(SIGPIPE, SIG_DFL);
 	execl(path, path, "--help", (char *)NULL);
 	return err_sys(err, "run %s", path);
 }

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -24,10 +25,10 @@
 #include "control.h"
 #include "mount_options.h"
 #include "steps.h"
+#include "walk.h"
 
 #define GID_TTY   5
 #define REMOVE_MS 5000
-#define WORD_MS   120000 /* no row of a healthy start takes this long */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -141,7 +142,7 @@ int step_filter(struct run *run, struct err *err)
 static int make_pair(struct run *run, int *ret_inside, struct err *err)
 {
 	int pair[2];
-	struct timeval patience = {.tv_sec = WORD_MS / 1000};
+	struct timeval patience = {.tv_sec = WALK_WORD_MS / 1000};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
@@ -223,7 +224,12 @@ int step_root_storage(struct run *run, struct err *err)
 		.image_path = image_folder,
 	};
 
-	return storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+	int r = storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+
+	/* Device nodes in a root file system are of no use to a guest, whose /dev is made anew, and could only be a stranger's. */
+	if (r == 0 && !spec->security.privileged)
+		r = mount_attributes(run->fd[RUN_FD_ROOT], MOUNT_ATTR_NODEV, 0, false, err);
+	return r;
 }
 
 static int open_source(const struct run *run, const struct spec_mount *mount, const struct mount_options *options, int *ret,
