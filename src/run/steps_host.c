@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/file.h"
 #include "../base/path.h"
 #include "../base/proc.h"
@@ -154,6 +155,24 @@ static int make_pair(struct run *run, int *ret_inside, struct err *err)
 	return 0;
 }
 
+/* The child keeps what it needs to become the guest: not the locks, folders and pipes of ours, which would outlive us with it. */
+static void keep_inside(struct run *run, int inside)
+{
+	int *const ours[] = {&run->run_fd, &run->log_fd, &run->control_fd, &run->console_fd, &run->init_pidfd, &run->groups.folder,
+			     &run->guest->dir_fd, &run->guest->lock_fd};
+	int keep[CGROUP_V1_MAX + 1];
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		*ours[i] = -1;
+	for (int i = 0; i < run->groups.count; i++)
+		keep[count++] = run->groups.tasks[i];
+	keep[count++] = inside;
+	(void)fds_close_others(keep, count, 0); /* all are close-on-exec as well */
+	run->other = inside;
+	run->inside = true;
+}
+
 int step_clone(struct run *run, struct err *err)
 {
 	const struct spec *spec = run->spec;
@@ -175,9 +194,7 @@ int step_clone(struct run *run, struct err *err)
 	pid_t pid = ns_clone(&how, &run->init_pidfd, err);
 
 	if (pid == 0) {
-		close(run->other);
-		run->other = inside;
-		run->inside = true;
+		keep_inside(run, inside);
 		return 0;
 	}
 	close(inside);
