@@ -72,8 +72,8 @@ static int turn_into_monitor(struct run *run, struct err *err)
 {
 	char isle[PATH_MAX];
 
+	guest_unlock(run->guest); /* the run is whole: a slow machined must not keep other commands from it */
 	register_machine(run);
-
 	if (own_program(isle) < 0)
 		return err_sys(err, "find isle's own program");
 	struct monitor_args args = {
