@@ -21,13 +21,14 @@ static int read_request(struct call *call, const struct guest *guest, struct sto
 	return r;
 }
 
-static int open_locked(struct call *call, const char *name, struct guest **ret, struct err *err)
+/* What is only to be stopped may have a config with a fault. */
+static int open_locked(struct call *call, const char *name, bool any, struct guest **ret, struct err *err)
 {
 	const struct store *store;
 	int r = call_store(call, &store, err);
 
 	if (r == 0)
-		r = guest_open(store, name, ret, err);
+		r = any ? guest_open_any(store, name, ret, err) : guest_open(store, name, ret, err);
 	return r == 0 ? guest_lock(*ret, STORE_LOCK_MS, err) : r;
 }
 
@@ -35,7 +36,7 @@ static int stop_one(struct call *call, const char *name, struct err *err)
 {
 	struct guest *guest = NULL;
 	struct stop_request request;
-	int r = open_locked(call, name, &guest, err);
+	int r = open_locked(call, name, true, &guest, err);
 
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
@@ -53,7 +54,7 @@ static int restart_one(struct call *call, const char *name, struct err *err)
 	int r = call_duration(call, "up-timeout", 120000, &up, err);
 
 	if (r == 0)
-		r = open_locked(call, name, &guest, err);
+		r = open_locked(call, name, false, &guest, err);
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
 	if (r == 0) {

@@ -46,10 +46,14 @@ struct guest {
 	int dir_fd;        /* guests/NAME */
 	int lock_fd;       /* -1: not locked */
 	struct spec *spec; /* NULL until loaded */
+	bool any;          /* opened by guest_open_any */
+	bool faulty;       /* with `any`: the config could not be read, spec holds defaults and the id that was found in it */
 };
 
 /* Opens guests/NAME and loads its config. ERR_NOT_FOUND with the near match when there is none. */
 int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err);
+/* The same for what ends a guest and clears up after it, which no fault in the config must prevent. */
+int guest_open_any(const struct store *store, const char *name, struct guest **ret, struct err *err);
 void guest_free(struct guest *guest);
 
 /* Takes the guest's lock (run/.lock-NAME); every command that changes a guest holds it. After the lock the spec is

@@ -72,7 +72,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	struct guest nobody = {.store = store, .dir_fd = -1, .lock_fd = -1};
 	struct spec *empty = NULL;
 
-	if (guest_open(store, name, &guest, NULL) < 0) {
+	if (guest_open_any(store, name, &guest, NULL) < 0) {
 		empty = spec_new();
 		if (!empty)
 			return err_num(err, ENOMEM, "clear up after guest '%s'", name);

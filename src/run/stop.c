@@ -172,17 +172,17 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 int stop_after(const struct store *store, const struct stop_after *after, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = guest_open(store, after->name, &guest, err);
+	int r = guest_open_any(store, after->name, &guest, err);
 
 	if (r == 0)
 		r = guest_lock(guest, LOCK_AFTER_MS, err);
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
-		if (strcmp(after->how, "reboot") == 0) {
+		if (strcmp(after->how, "reboot") == 0 && !guest->faulty) {
 			r = start_again(run, after, err);
 		} else {
-			run_log(run, "ended by itself (%s)", after->how);
+			run_log(run, "ended by itself (%s)%s", after->how, guest->faulty ? "; its config has a fault" : "");
 			walk_back(run);
 		}
 	}

@@ -1,0 +1,73 @@
+/* Guests on disk: opening them, whatever became of their config. */
+#include "config.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "../../src/guest/store.h"
+#include "scratch.h"
+
+#define ID    "0123456789abcdef0123456789abcdef"
+#define GOOD  "[guest]\nid = " ID "\nstop-timeout = 5\n"
+#define FAULT GOOD "what is this\n"
+
+static void put(const struct store *store, const char *text)
+{
+	assert_int_equal(file_replace_quick(store->guests_fd, "web1/config", text, strlen(text), 0600, NULL), 0);
+}
+
+static struct store *open_store(const struct scratch *scratch)
+{
+	struct store *store = NULL;
+
+	assert_int_equal(store_open(scratch->path, true, &store, NULL), 0);
+	assert_int_equal(mkdirat(store->guests_fd, "web1", 0700), 0);
+	return store;
+}
+
+static void test_faulty_config(void **state)
+{
+	struct store *store = open_store(*state);
+	struct guest *guest = NULL;
+	struct err err = {0};
+
+	put(store, FAULT);
+	assert_true(guest_open(store, "web1", &guest, &err) < 0);
+	assert_string_equal(err.where, "web1/config:4");
+	err_clear(&err);
+	assert_int_equal(guest_open_any(store, "web1", &guest, &err), 0);
+	assert_int_equal(err.code, ERR_NONE);
+	assert_true(guest->faulty);
+	assert_string_equal(guest->spec->guest.id, ID);
+	/* Mended while the lock was waited for. */
+	put(store, GOOD);
+	assert_int_equal(guest_lock(guest, 0, &err), 0);
+	assert_false(guest->faulty);
+	assert_int_equal(guest->spec->guest.stop_timeout, 5000);
+	guest_free(guest);
+	store_free(store);
+}
+
+static void test_no_config(void **state)
+{
+	struct store *store = open_store(*state);
+	struct guest *guest = NULL;
+
+	assert_int_equal(guest_open(store, "web1", &guest, NULL), -ENOENT);
+	assert_int_equal(guest_open_any(store, "web1", &guest, NULL), 0);
+	assert_true(guest->faulty);
+	assert_null(guest->spec->guest.id);
+	guest_free(guest);
+	assert_int_equal(guest_open_any(store, "web2", &guest, NULL), -ENOENT);
+	store_free(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		scratch_test(test_faulty_config),
+		scratch_test(test_no_config),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
