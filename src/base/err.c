@@ -64,7 +64,7 @@ static const struct {
 	{"rename", EXDEV, "both places must lie on the same file system"},
 	{"rename", EEXIST, "the new name is taken: choose another one"},
 	{"rename", ENOTEMPTY, "the new name is taken: choose another one"},
-	{"lock", EBUSY, "wait until the other command is done, or give a longer --timeout"},
+	{"lock", EBUSY, "wait until the other command is done, then try again"},
 	{"lock", EACCES, "run isle as root"},
 	{"run", ENOENT, "install the program: 'isle doctor' names its package"},
 	{"run", EACCES, "make the program executable: chmod +x"},

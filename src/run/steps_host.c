@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -240,7 +241,12 @@ int step_root_storage(struct run *run, struct err *err)
 		.image_path = image_folder,
 	};
 
-	return storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+	int r = storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+
+	/* Device nodes in a root file system are of no use to a guest, whose /dev is made anew, and could only be a stranger's. */
+	if (r == 0 && !spec->security.privileged)
+		r = mount_attributes(run->fd[RUN_FD_ROOT], MOUNT_ATTR_NODEV, 0, false, err);
+	return r;
 }
 
 static int open_source(const struct run *run, const struct spec_mount *mount, const struct mount_options *options, int *ret,

@@ -28,14 +28,20 @@ struct note {
 	struct err err;
 };
 
+/* The one clock that both sides share: the guest's others begin at nought in its time namespace. */
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void trace(const struct run *run, const struct step *step, const char *what, uint64_t since_ns)
 {
 	if (!getenv("ISLE_TRACE"))
 		return;
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	uint64_t ns = clock_ns();
 
 	dprintf(STDERR_FILENO, "isle: %s %-24s %s", run->inside ? "guest" : "host ", step->name, what);
 	if (since_ns)
@@ -43,16 +49,8 @@ static void trace(const struct run *run, const struct step *step, const char *wh
 	dprintf(STDERR_FILENO, "\n");
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
-static void hold(const struct step *step)
+static void hold(const struct run *run, const struct step *step)
 {
 	const char *held = getenv("ISLE_HOLD");
 	sigset_t set;
@@ -62,8 +60,8 @@ static void hold(const struct step *step)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCONT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	/* Inside, getpid() is the guest's 1; the host side names the pid that the administrator needs. */
-	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT its process to go on\n", step->name);
+	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT %d lets it go on\n", step->name,
+		run->inside ? run->init_pid : getpid());
 	(void)sigwaitinfo(&set, NULL);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -81,7 +79,7 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 	uint64_t since = clock_ns();
 	int r = 0;
 
-	hold(step);
+	hold(run, step);
 	if (fault_asked(step, "kill"))
 		_exit(137); /* a namespace's init cannot kill itself by signal */
 	if (fault_asked(step, "fail"))
@@ -94,8 +92,21 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 		_exit(137);
 	if (r < 0)
 		(void)err_step(err, step->name);
-	trace(run, step, r < 0 ? "failed" : "done", since);
+	/* The clone comes back on both sides; the inner one's clock is another's. */
+	if (!run->inside || step->side == GUEST)
+		trace(run, step, r < 0 ? "failed" : "done", since);
 	return r;
+}
+
+/* Inside, getpid() is 1; what proc calls this process is its number on the host for as long as that proc is the host's. */
+static pid_t pid_on_host(void)
+{
+	char text[16] = "";
+	uint64_t pid;
+
+	if (readlink("/proc/self", text, sizeof(text) - 1) < 0 || str_to_u64(text, 1, INT32_MAX, &pid) < 0)
+		return 0;
+	return (pid_t)pid;
 }
 
 /* Which way each descriptor travels: only readiness is told from the inside. */
@@ -286,6 +297,8 @@ _Noreturn void walk_guest(struct run *run, size_t row)
 	struct err err = {0};
 	int r = 0;
 
+	if (getenv("ISLE_HOLD"))
+		run->init_pid = pid_on_host();
 	while (r == 0 && row < step_count) {
 		const struct step *step = &step_table[row];
 
