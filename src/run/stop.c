@@ -21,7 +21,6 @@
 #include "walk.h"
 
 #define GONE_MS        10000
-#define LOCK_AFTER_MS  60000
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -175,7 +174,7 @@ int stop_after(const struct store *store, const struct stop_after *after, struct
 	int r = guest_open_any(store, after->name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, LOCK_AFTER_MS, err);
+		r = guest_lock(guest, -1, err); /* nobody waits for this process, and a reboot must not be lost to a long command */
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
