@@ -33,7 +33,7 @@ int destroy_guest(const struct store *store, const char *name, bool force, struc
 	int r = guest_open_any(store, name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
+		r = force ? stop_lock(guest, NULL, err) : guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
 		r = make_sure_it_is_stopped(guest, force, err);
 	if (r == 0)

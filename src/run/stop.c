@@ -21,6 +21,7 @@
 #include "walk.h"
 
 #define GONE_MS        10000
+#define SHORT_LOCK_MS  500
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -126,6 +127,22 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
 	return 0;
+}
+
+int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
+{
+	struct record record;
+	int r = guest_lock(guest, SHORT_LOCK_MS, NULL);
+
+	if (r != -EBUSY)
+		return r < 0 ? guest_lock(guest, STORE_LOCK_MS, err) : 0; /* once more, for its words */
+	if (guest_state(guest->store, guest->name, &record) == STATE_STOPPING) {
+		auto_close int init = record_init_pidfd(&record);
+
+		if (init >= 0 && proc_signal(init, SIGKILL) == 0 && ret_ended)
+			*ret_ended = true;
+	}
+	return guest_lock(guest, STORE_LOCK_MS, err);
 }
 
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
