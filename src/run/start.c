@@ -19,6 +19,7 @@
 #include "../base/str.h"
 #include "../kernel/systemd.h"
 #include "monitor.h"
+#include "rename.h"
 #include "repair.h"
 #include "start.h"
 #include "steps.h"
@@ -194,6 +195,7 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 
 	if (r < 0)
 		return r;
+	rename_finish(guest);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
 	fflush(NULL); /* else the child would write what is buffered once more */
