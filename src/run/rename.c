@@ -9,6 +9,7 @@
 
 #include "../base/clean.h"
 #include "../base/file.h"
+#include "../guest/image.h"
 #include "../guest/record.h"
 #include "confine.h"
 #include "personalise.h"
@@ -90,6 +91,7 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 {
 	struct guest *guest = NULL;
 	bool first = strcmp(from, to) < 0;
+	auto_close int image = -1;
 	int to_lock = -1;
 	int r = store_check_name(to, err);
 
@@ -108,6 +110,9 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 	/* Of a guest that had the name before. */
 	if (r == 0 && guest_state(store, to, NULL) == STATE_BROKEN)
 		r = repair_guest(store, to, err);
+	/* Shared meanwhile: who wants to remove the image may read the folder of guests and miss the one that moves. */
+	if (r == 0 && guest->spec->guest.image)
+		(void)image_open(store, guest->spec->guest.image, &image, NULL); /* not every storage needs it to be there */
 	if (r == 0)
 		r = move_and_tell(guest, to, err);
 	store_unlock_name(store, to, &to_lock);

@@ -227,6 +227,19 @@ int repair_monitor(struct guest *guest, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* A stop that was killed while it waited for init. Its lock is ours now, so nobody stops the guest any more. */
+static int forget_stop(struct guest *guest, struct record *record, struct err *err)
+{
+	auto_close int init = record_init_pidfd(record);
+
+	if (init < 0 || proc_wait_gone(init, 0) == 0)
+		return 0; /* its monitor is at its end */
+	(void)str_copy(record->phase, sizeof(record->phase), "running");
+	int r = record_save(guest->store, guest->name, record, err);
+
+	return r < 0 ? r : repair_as_needed(guest, err);
+}
+
 int repair_as_needed(struct guest *guest, struct err *err)
 {
 	struct record record;
@@ -234,6 +247,8 @@ int repair_as_needed(struct guest *guest, struct err *err)
 
 	if (state == STATE_BROKEN)
 		return repair_guest(guest->store, guest->name, err);
+	if (state == STATE_STOPPING)
+		return forget_stop(guest, &record, err);
 	if (state != STATE_RUNNING && state != STATE_FROZEN)
 		return 0;
 	auto_close int monitor = record_monitor_pidfd(&record);

@@ -178,8 +178,12 @@ static int check_state(struct guest *guest, struct err *err)
 {
 	enum state state = guest_state(guest->store, guest->name, NULL);
 
-	if (state == STATE_BROKEN)
-		return repair_guest(guest->store, guest->name, err);
+	if (state != STATE_STOPPED) {
+		int r = repair_as_needed(guest, err);
+		if (r < 0)
+			return r;
+		state = guest_state(guest->store, guest->name, NULL);
+	}
 	if (state_may_go(state, STATE_STARTING))
 		return 0;
 	(void)err_set(err, ERR_STATE, "start a guest that is %s", state_names[state]);

@@ -2,9 +2,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
-#include "../../src/guest/store.h"
+#include "../../src/base/proc.h"
+#include "../../src/guest/record.h"
 #include "scratch.h"
 
 #define ID    "0123456789abcdef0123456789abcdef"
@@ -62,11 +65,38 @@ static void test_no_config(void **state)
 	store_free(store);
 }
 
+/* A stop that is killed while it waits for init has stopped nobody; one that waits still holds the lock. */
+static void test_killed_stop(void **state)
+{
+	struct store *store = open_store(*state);
+	struct record record = {.phase = "stopping"}, seen;
+	int lock = -1;
+
+	record.init_pid = fork();
+	if (record.init_pid == 0)
+		for (;;)
+			pause();
+	record.init_start = proc_start_time(record.init_pid);
+	assert_int_equal(proc_boot_id(record.boot_id), 0);
+	assert_int_equal(mkdirat(store->run_fd, "web1", 0700), 0);
+	assert_int_equal(record_save(store, "web1", &record, NULL), 0);
+	assert_int_equal(guest_state(store, "web1", &seen), STATE_RUNNING);
+	assert_int_equal(seen.init_pid, record.init_pid);
+	assert_int_equal(store_lock_name(store, "web1", 0, &lock, NULL), 0);
+	assert_int_equal(guest_state(store, "web1", NULL), STATE_STOPPING);
+	close(lock);
+	assert_int_equal(kill(record.init_pid, SIGKILL), 0);
+	assert_int_equal(waitpid(record.init_pid, NULL, 0), record.init_pid);
+	assert_int_equal(guest_state(store, "web1", NULL), STATE_BROKEN);
+	store_free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(test_faulty_config),
 		scratch_test(test_no_config),
+		scratch_test(test_killed_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
