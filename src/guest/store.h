@@ -77,7 +77,8 @@ int store_new_id(char out[33], struct err *err);
 /* Takes the lowest free range of 65,536 ids from 524288 up for guest id, never one that /etc/subuid, /etc/subgid or
  * /etc/passwd uses. Atomic between processes (symlinkat). *ret = first id. */
 int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err);
-void store_ids_drop(const struct store *store, const char *guest_id, uint64_t first);
+/* Frees every range that guest id has: the folder of a create that was killed need not tell which one it took. */
+int store_ids_drop(const struct store *store, const char *guest_id, struct err *err);
 
 /* Writes guests/NAME/config atomically. */
 int guest_save(struct guest *guest, const char *text, struct err *err);

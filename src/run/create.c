@@ -65,26 +65,6 @@ static bool is_id(const char *text)
 	return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
 }
 
-/* Every id range whose link names guest id: the folder of a killed create need not tell which one it took. */
-static int drop_ids(const struct store *store, const char *id, struct err *err)
-{
-	auto_closedir DIR *dir = opendir(store->ids);
-	char owner[64];
-
-	if (!dir)
-		return err_sys(err, "read %s", store->ids);
-	for (const struct dirent *entry; (entry = readdir(dir));) {
-		ssize_t len = readlinkat(dirfd(dir), entry->d_name, owner, sizeof(owner) - 1);
-
-		if (len < 0)
-			continue;
-		owner[len] = '\0';
-		if (!strcmp(owner, id) && unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(err, "free the ids %s", entry->d_name);
-	}
-	return 0;
-}
-
 /* What personalising left of its run, where it was killed: found by the guest's name, which the folder holds. Somebody who has that
  * name's lock looks after it himself. */
 static int clear_run(const struct store *store, const char *folder, struct err *err)
@@ -109,7 +89,7 @@ static int clear_away(const struct store *store, const char *folder, struct err 
 	int r = is_id(id) ? network_release(store, id, err) : 0;
 
 	if (r == 0 && is_id(id))
-		r = drop_ids(store, id, err);
+		r = store_ids_drop(store, id, err);
 	return r < 0 ? r : workdir_remove(store->guests_fd, folder, err);
 }
 
