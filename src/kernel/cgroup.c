@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -242,22 +241,6 @@ bool cgroup_exists(const char *cgroup)
 	return unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0;
 }
 
-static int kill_each(const char *folder)
-{
-	char path[PATH_MAX];
-	auto_free char *text = NULL;
-
-	if (str_print(path, sizeof(path), "%s/cgroup.procs", folder) < 0 || file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
-		return 0;
-	char *rest = text;
-	uint64_t pid;
-
-	for (char *line; (line = strsep(&rest, "\n"));)
-		if (str_to_u64(line, 1, INT32_MAX, &pid) == 0)
-			(void)kill((pid_t)pid, SIGKILL); /* it may be gone already */
-	return 0;
-}
-
 int cgroup_kill(const char *cgroup, struct err *err)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
@@ -265,16 +248,9 @@ int cgroup_kill(const char *cgroup, struct err *err)
 	if (unified_path(folder, cgroup, "") < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
 		return no_cgroup2(err);
 	int r = file_poke(AT_FDCWD, path, "1");
-	if (r == 0 || r == -ENODEV)
+	if (r == 0 || r == -ENODEV || (r == -ENOENT && access(folder, F_OK) < 0))
 		return 0;
-	if (r != -ENOENT)
-		return err_num(err, r, "kill all in cgroup %s", cgroup);
-	if (access(folder, F_OK) < 0)
-		return 0;
-	/* Before Linux 5.14. A guest's pid namespace falls with its init, so the group above it need only lose that. */
-	(void)str_print(path, sizeof(path), "%s/" CGROUP_GUEST, folder);
-	(void)kill_each(path);
-	return kill_each(folder);
+	return err_num(err, r, "kill all in cgroup %s", cgroup);
 }
 
 /* The first folder inside dir, "" when there is none. */

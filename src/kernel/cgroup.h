@@ -44,7 +44,7 @@ void cgroup_entry_close(struct cgroup_entry *entry);
  * cgroup_procs_write_start). */
 int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err);
 
-/* Kills all in the group, at once (cgroup.kill), or pid by pid where the kernel lacks it (before 5.14). No error if gone. */
+/* Kills all in the group and below it, at once (cgroup.kill). No error if it is gone. */
 int cgroup_kill(const char *cgroup, struct err *err);
 
 /* Removes the groups and all below them, waiting up to timeout_ms for dying tasks. Gone already: success. */

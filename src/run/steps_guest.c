@@ -149,8 +149,10 @@ int step_pivot(struct run *run, struct err *err)
 
 int step_host_name(struct run *run, struct err *err)
 {
-	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : run->guest->name;
+	char own[PERSONALISE_HOSTNAME];
+	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : own;
 
+	personalise_hostname(run->guest->name, own);
 	if (sethostname(name, strlen(name)) < 0)
 		return err_sys(err, "set the host name to %s", name);
 	return 0;

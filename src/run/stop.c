@@ -21,7 +21,7 @@
 #include "walk.h"
 
 #define GONE_MS        10000
-#define LOCK_AFTER_MS  60000
+#define SHORT_LOCK_MS  500
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -129,6 +129,22 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 	return 0;
 }
 
+int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
+{
+	struct record record;
+	int r = guest_lock(guest, SHORT_LOCK_MS, NULL);
+
+	if (r != -EBUSY)
+		return r < 0 ? guest_lock(guest, STORE_LOCK_MS, err) : 0; /* once more, for its words */
+	if (guest_state(guest->store, guest->name, &record) == STATE_STOPPING) {
+		auto_close int init = record_init_pidfd(&record);
+
+		if (init >= 0 && proc_signal(init, SIGKILL) == 0 && ret_ended)
+			*ret_ended = true;
+	}
+	return guest_lock(guest, STORE_LOCK_MS, err);
+}
+
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
 {
 	struct record record;
@@ -172,17 +188,17 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 int stop_after(const struct store *store, const struct stop_after *after, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = guest_open(store, after->name, &guest, err);
+	int r = guest_open_any(store, after->name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, LOCK_AFTER_MS, err);
+		r = guest_lock(guest, -1, err); /* nobody waits for this process, and a reboot must not be lost to a long command */
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
-		if (strcmp(after->how, "reboot") == 0) {
+		if (strcmp(after->how, "reboot") == 0 && !guest->faulty) {
 			r = start_again(run, after, err);
 		} else {
-			run_log(run, "ended by itself (%s)", after->how);
+			run_log(run, "ended by itself (%s)%s", after->how, guest->faulty ? "; its config has a fault" : "");
 			walk_back(run);
 		}
 	}
