@@ -25,6 +25,7 @@
 #include "../guest/record.h"
 #include "../kernel/cgroup.h"
 #include "../kernel/ns.h"
+#include "../kernel/privs.h"
 #include "attach.h"
 #include "attach_user.h"
 #include "confine.h"
@@ -141,9 +142,12 @@ static int enter(const struct attach *attach, struct err *err)
 	if (r == 0)
 		r = confine_label(&attach->confinement, err);
 
+	/* The guest must not be able to use up the keys that entering it needs: so before it counts for the guest. */
+	if (r == 0)
+		r = privs_own_keyring(err);
 	/* Until the program runs, nobody inside may look into this process: it still knows the host. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return err_sys(err, "forbid tracing");
+	if (r == 0)
+		r = privs_hide(err);
 	if (r == 0)
 		r = ns_enter(attach->init_pidfd, attach->flags & ~(uint64_t)CLONE_NEWPID, err);
 	if (r < 0)
@@ -152,7 +156,7 @@ static int enter(const struct attach *attach, struct err *err)
 		return err_sys(err, "become root of the guest");
 	if (setsid() < 0)
 		return err_sys(err, "begin a session");
-	return 0;
+	return privs_hide(err);
 }
 
 static char *login_name(const char *shell)

@@ -18,6 +18,7 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
+#include "../kernel/privs.h"
 #include "environment.h"
 #include "mount_options.h"
 #include "personalise.h"
@@ -47,7 +48,9 @@ int step_become_root(struct run *run, struct err *err)
 		return err_sys(err, "become root of the user namespace");
 	if (setsid() < 0 && errno != EPERM)
 		return err_sys(err, "begin a session");
-	return 0;
+	int r = privs_own_keyring(err);
+	/* The programs of the guest that personalise runs must not get at what this process knows of the host. */
+	return r < 0 ? r : privs_hide(err);
 }
 
 int step_private_mounts(struct run *run, struct err *err)
