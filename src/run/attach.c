@@ -250,9 +250,7 @@ static int prepare(struct attach *attach, struct err *err)
 	if (!attach->tty)
 		return relay_open(&attach->relay, err);
 	(void)ioctl(0, TIOCGWINSZ, &attach->size); /* zeros when it is no terminal */
-	if (!isatty(2))
-		attach->relay.guest[2] = fcntl(2, F_DUPFD_CLOEXEC, 3);
-	return 0;
+	return relay_open_error(&attach->relay, err);
 }
 
 static int status_of(int pidfd, int *ret)
@@ -265,6 +263,16 @@ static int status_of(int pidfd, int *ret)
 	return 0;
 }
 
+static int use_terminal(struct attach *attach, int master, int pidfd, struct err *err)
+{
+	pid_t aside = relay_run_aside(&attach->relay, pidfd, err);
+	int r = console_pump(0, 1, master, pidfd, aside < 0 ? NULL : err);
+
+	while (aside > 0 && waitpid(aside, NULL, 0) < 0 && errno == EINTR)
+		;
+	return aside < 0 ? aside : r;
+}
+
 /* Waits for the child's word (terminal or failure), copies while the program runs, returns its status. */
 static int accompany(struct attach *attach, int pidfd, int *ret_status, struct err *err)
 {
@@ -275,8 +283,10 @@ static int accompany(struct attach *attach, int pidfd, int *ret_status, struct e
 	if (!executed && word.status == 0)
 		executed = receive_word(attach->other, &word, &master) < 0;
 	relay_close_guest(&attach->relay);
-	if (executed)
-		r = attach->tty ? console_pump(0, 1, master, pidfd, err) : relay_run(&attach->relay, pidfd, err);
+	if (executed && attach->tty)
+		r = use_terminal(attach, master, pidfd, err);
+	else if (executed)
+		r = relay_run(&attach->relay, pidfd, err);
 	else if (err)
 		*err = word.err;
 	if (master >= 0)
