@@ -35,6 +35,7 @@
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
+#define CGROUP_BELOW_MAX 2048 /* with the hierarchy's own path below PATH_MAX */
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 
@@ -234,11 +235,15 @@ static _Noreturn void child_main(struct attach *attach, int socket)
 static int prepare(struct attach *attach, struct err *err)
 {
 	const struct attach_request *request = attach->request;
-	char below[512];
+	char below[CGROUP_BELOW_MAX];
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
-	if (r == 0)
-		r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+	if (r < 0)
+		return r;
+	/* Where init is; a guest that has hidden it too deep for a path is entered at its top. */
+	r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+	if (r == -ENAMETOOLONG)
+		r = str_copy(below, sizeof(below), CGROUP_GUEST);
 	if (r < 0)
 		return err_num(err, r, "find the guest's control group");
 	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
