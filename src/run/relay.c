@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -39,11 +41,8 @@ static int open_one(struct relay *relay, int i, struct err *err)
 		relay->guest[i] = pipe_fd[i == 0 ? 0 : 1];
 		relay->ours[i] = pipe_fd[i == 0 ? 1 : 0];
 	}
-	if (relay->guest[i] < 0)
+	if (relay->guest[i] < 0 || (i == 0 && relay->ours[0] >= 0 && fcntl(relay->ours[0], F_SETFL, O_NONBLOCK) < 0))
 		return err_sys(err, "prepare standard input and output");
-	/* A program that reads nothing must not keep its output from being copied. */
-	if (i == 0 && relay->ours[0] >= 0 && fcntl(relay->ours[0], F_SETFL, O_NONBLOCK) < 0)
-		return err_sys(err, "prepare standard input");
 	return 0;
 }
 
@@ -80,47 +79,63 @@ void relay_close(struct relay *relay)
 			close(take_fd(&relay->ours[i]));
 }
 
-/* What was read for the program and has not gone into its pipe yet. */
-struct input {
-	char data[16384];
-	size_t at, len;
-	bool ended;
-};
-
-static void copy_output(struct relay *relay, int i)
+/* From one of the program's outputs to ours, at most max bytes. The end of one side is passed on to the other. */
+static bool copy_output(struct relay *relay, int stream, size_t max)
 {
 	char data[16384];
-	ssize_t len = read(relay->ours[i], data, sizeof(data));
+	ssize_t len = read(relay->ours[stream], data, max < sizeof(data) ? max : sizeof(data));
 
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (len <= 0 || file_write_all(i, data, (size_t)len) < 0)
-		close(take_fd(&relay->ours[i])); /* the end of one side is passed on to the other */
+		return true;
+	if (len > 0 && file_write_all(stream, data, (size_t)len) == 0)
+		return true;
+	close(take_fd(&relay->ours[stream]));
+	return false;
 }
 
-static void read_input(struct input *input)
+/* What lies in the pipes when the program has ended, and no more: a child of it may hold them open, or write, for ever. */
+static void copy_rest(struct relay *relay)
 {
-	ssize_t len = read(0, input->data, sizeof(input->data));
+	for (int i = 1; i < 3; i++) {
+		int left = 0;
 
-	if (len < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	input->at = 0;
-	input->len = len > 0 ? (size_t)len : 0;
-	input->ended = len <= 0;
-}
+		if (relay->ours[i] < 0 || ioctl(relay->ours[i], FIONREAD, &left) < 0)
+			continue;
+		while (left > 0) {
+			size_t now = (size_t)left < 4096 ? (size_t)left : 4096;
 
-static void write_input(struct relay *relay, struct input *input)
-{
-	ssize_t len = input->len ? write(relay->ours[0], input->data + input->at, input->len) : 0;
-
-	if (len < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (len >= 0) {
-		input->at += (size_t)len;
-		input->len -= (size_t)len;
+			if (!copy_output(relay, i, now))
+				break;
+			left -= (int)now; /* it is all there: nobody else reads this end */
+		}
 	}
-	if (len < 0 || (input->ended && input->len == 0))
+}
+
+/* One read ahead, and never a write that waits: a program that reads nothing must not keep us from its end, or from signals. */
+static void copy_input(struct relay *relay, bool readable)
+{
+	ssize_t len;
+
+	if (readable && relay->input_len == 0) {
+		len = read(STDIN_FILENO, relay->input, sizeof(relay->input));
+		if (len < 0 && (errno == EINTR || errno == EAGAIN))
+			return;
+		if (len <= 0) {
+			close(take_fd(&relay->ours[0]));
+			return;
+		}
+		relay->input_at = 0;
+		relay->input_len = (size_t)len;
+	}
+	len = write(relay->ours[0], relay->input + relay->input_at, relay->input_len);
+	if (len < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (len <= 0) {
 		close(take_fd(&relay->ours[0]));
+		return;
+	}
+	relay->input_at += (size_t)len;
+	relay->input_len -= (size_t)len;
 }
 
 static void pass_signal(int signals, int pidfd)
@@ -133,39 +148,32 @@ static void pass_signal(int signals, int pidfd)
 
 static void copy_loop(struct relay *relay, int signals, int done_pidfd)
 {
-	struct input input = {.at = 0};
-	bool done = false;
-
-	while (!done || relay->ours[1] >= 0 || relay->ours[2] >= 0) {
-		bool reading = !done && relay->ours[0] >= 0 && input.len == 0;
+	for (;;) {
+		bool full = relay->input_len > 0;
 		struct pollfd watch[6] = {
-			{.fd = reading ? 0 : -1, .events = POLLIN},
+			{.fd = relay->ours[0] >= 0 && !full ? STDIN_FILENO : -1, .events = POLLIN},
 			{.fd = relay->ours[1], .events = POLLIN},
 			{.fd = relay->ours[2], .events = POLLIN},
-			{.fd = done ? -1 : done_pidfd, .events = POLLIN},
+			{.fd = relay->ours[0] >= 0 && full ? relay->ours[0] : -1, .events = POLLOUT},
+			{.fd = done_pidfd, .events = POLLIN},
 			{.fd = signals, .events = POLLIN},
-			/* Asked for nothing it still tells when nobody can read any more. */
-			{.fd = done ? -1 : relay->ours[0], .events = input.len ? POLLOUT : 0},
 		};
-		/* After the program's end only what already lies in the pipes counts: a child of it may hold them open for ever. */
-		int n = poll(watch, 6, done ? 0 : -1);
 
-		if (n < 0 && errno != EINTR)
+		if (poll(watch, 6, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			return;
-		if (n == 0)
+		}
+		if (watch[4].revents) {
+			copy_rest(relay);
 			return;
-		if (watch[0].revents)
-			read_input(&input);
-		if (relay->ours[0] >= 0 && (watch[0].revents || watch[5].revents))
-			write_input(relay, &input);
-		if (relay->ours[0] >= 0 && (watch[5].revents & POLLERR))
-			close(take_fd(&relay->ours[0]));
+		}
+		if (watch[0].revents || watch[3].revents)
+			copy_input(relay, watch[0].revents != 0);
 		for (int i = 1; i < 3; i++)
 			if (watch[i].revents)
-				copy_output(relay, i);
-		if (watch[3].revents)
-			done = true;
-		if (watch[4].revents)
+				(void)copy_output(relay, i, SIZE_MAX);
+		if (watch[5].revents)
 			pass_signal(signals, done_pidfd);
 	}
 }

@@ -2,6 +2,7 @@
  * host's: by a folder's it would walk the host's files, by a log's it could empty that, or fill it after the command has ended. */
 #pragma once
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "../base/err.h"
@@ -10,6 +11,8 @@
 struct relay {
 	int guest[3];
 	int ours[3]; /* -1: passed on, nothing to copy */
+	char input[4096];
+	size_t input_at, input_len;
 };
 
 int relay_open(struct relay *relay, struct err *err);
