@@ -23,6 +23,12 @@
 #include "personalise.h"
 #include "steps.h"
 
+/* First of all, while the process still sees the host's /proc and nobody inside could interfere. */
+int step_label(struct run *run, struct err *err)
+{
+	return confine_label(&run->confinement, err);
+}
+
 int step_enter_groups(struct run *run, struct err *err)
 {
 	int r = cgroup_entry_enter(&run->groups, err);

@@ -134,7 +134,7 @@ int step_console(struct run *run, struct err *err)
 
 int step_filter(struct run *run, struct err *err)
 {
-	return confine_prepare(run->spec, run->guest->store->cache, &run->confinement, err);
+	return confine_prepare(run->guest->store, run->guest->name, run->spec, &run->confinement, err);
 }
 
 /* The guest side's end is the child's; both are close-on-exec, which is how the host learns that init runs. */
