@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@
 #include "walk.h"
 
 #define GONE_MS        10000
+#define RELEASE_S      5 /* a monitor answers at once; one that hangs or is stopped is killed at the end */
 #define LOCK_AFTER_MS  60000
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
@@ -50,10 +53,11 @@ static int stop_signal(const struct spec *spec, const char *kind)
 static int release_monitor(struct run *run)
 {
 	struct control_header header;
+	const struct timeval patience = {.tv_sec = RELEASE_S};
 	auto_free char *data = malloc(CONTROL_DATA_MAX);
 	auto_close int fd = control_connect(run->run_fd, NULL);
 
-	if (fd < 0 || !data)
+	if (fd < 0 || !data || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
 		return -1; /* none listens: a monitor that is there all the same is killed at the end */
 	if (control_send(fd, CONTROL_RELEASE, NULL, 0) < 0)
 		return -1;
