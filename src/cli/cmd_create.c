@@ -109,13 +109,13 @@ static int choose_storage(const struct call *call, const struct store *store, st
 
 	/* LXC's `best` means what isle calls auto. */
 	if (!name || !strcmp(name, "auto") || !strcmp(name, "best")) {
-		request->storage = storage_best(store->guests_fd);
+		request->storage = storage_best(store->guests_fd, store->cache);
 		return 0;
 	}
 	request->storage = storage_find(name);
 	if (!request->storage)
 		return no_such_storage(call, name, err);
-	return request->storage->usable(store->guests_fd, err);
+	return storage_try(request->storage, store->guests_fd, store->cache, err);
 }
 
 static int read_call(struct call *call, const struct store *store, struct creation *creation, struct err *err)

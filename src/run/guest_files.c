@@ -16,6 +16,7 @@
 #include "../base/str.h"
 #include "steps.h"
 
+#define RESOLV_MAX  65536
 #define RESOLV_MARK "# written by isle at each start; make it your own by removing this line\n"
 
 /* Units' own user, host name and IPC namespaces cannot be checkpointed; the rest of their sandbox stays. Keys that an older systemd
@@ -44,34 +45,35 @@ static int write_new(const char *folder, const char *name, const char *text, str
 	return r < 0 ? err_num(err, r, "write %s/%s in the guest", folder, name) : 0;
 }
 
-/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. */
-static bool resolv_conf_is_ours(int etc)
+/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. It is left alone when it says
+ * already what it should: to write it anew at every start costs a truncation and a flush on the guest's disk. */
+static bool resolv_conf_wants(int etc, const char *wanted)
 {
-	char head[sizeof(RESOLV_MARK)] = "";
+	auto_free char *have = NULL;
 	struct stat st;
 
 	if (fstatat(etc, "resolv.conf", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT;
 	if (!S_ISREG(st.st_mode))
 		return false;
-	auto_close int fd = openat(etc, "resolv.conf", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
+	if (st.st_size == 0)
+		return true;
+	if (file_read(etc, "resolv.conf", RESOLV_MAX, &have, NULL) < 0)
 		return false;
-	return st.st_size == 0 || (read(fd, head, sizeof(head) - 1) == (ssize_t)sizeof(head) - 1 && strcmp(head, RESOLV_MARK) == 0);
+	return str_starts(have, RESOLV_MARK) && strcmp(have, wanted) != 0;
 }
 
 static int write_resolv_conf(const struct run *run, struct err *err)
 {
 	auto_close int etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_free char *text = NULL;
 
-	if (!run->resolv_conf || etc < 0 || !resolv_conf_is_ours(etc))
+	if (!run->resolv_conf || etc < 0)
 		return 0;
-	text = str_format("%s%s", RESOLV_MARK, run->resolv_conf);
+	auto_free char *text = str_format("%s%s", RESOLV_MARK, run->resolv_conf);
+
 	if (!text)
 		return err_num(err, ENOMEM, "write /etc/resolv.conf in the guest");
-	return write_new("/etc", "resolv.conf", text, err);
+	return resolv_conf_wants(etc, text) ? write_new("/etc", "resolv.conf", text, err) : 0;
 }
 
 /* Which init it is decides how it is asked to stop. */
