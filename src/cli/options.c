@@ -115,7 +115,7 @@ const struct option_row *option_find(const struct call *call, bool is_long, cons
 	return NULL;
 }
 
-static int usage_va(const struct call *call, struct err *err, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static int usage_va(const struct call *call, struct err *err, const char *fmt, va_list ap)
 {
 	auto_free char *text = NULL;
 

@@ -25,6 +25,7 @@
 
 #define LINE_MAX_SHOWN 400
 #define PLAIN_EVERY_MS 2000
+#define CAUSE_LINES    4
 
 /* What came out of the template. */
 struct output {
@@ -33,8 +34,10 @@ struct output {
 	bool terminal;
 	char line[LINE_MAX_SHOWN + 1]; /* the one that is coming in */
 	size_t len;
-	char last[LINE_MAX_SHOWN + 1]; /* the last whole one that is not blank */
-	uint64_t next_ms;              /* when the next may be shown where there is no terminal */
+	char last[LINE_MAX_SHOWN + 1];  /* the last whole one that is not blank */
+	char cause[LINE_MAX_SHOWN + 1]; /* the last that names a reason, "" when it was long ago */
+	int cause_age;                  /* lines since */
+	uint64_t next_ms;               /* when the next may be shown where there is no terminal */
 };
 
 struct task {
@@ -77,6 +80,19 @@ static void show_line(struct output *output)
 	dprintf(STDERR_FILENO, "\r\033[K%.*s", (int)(strlen(output->last) > width ? width : strlen(output->last)), output->last);
 }
 
+/* A script's last words are often that it failed; why stands a line or two above. */
+static bool is_cause(const char *line)
+{
+	static const char *const words[] = {
+		"command not found", ": not found",           "No space left on device", "Permission denied", "E: ",
+		"dpkg: error",       "Read-only file system", "Could not resolve"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strstr(line, words[i]))
+			return true;
+	return false;
+}
+
 static void end_line(struct output *output)
 {
 	while (output->len && output->line[output->len - 1] == ' ')
@@ -84,6 +100,12 @@ static void end_line(struct output *output)
 	output->line[output->len] = '\0';
 	if (output->len) {
 		memcpy(output->last, output->line, output->len + 1);
+		if (++output->cause_age > CAUSE_LINES)
+			output->cause[0] = '\0';
+		if (is_cause(output->line)) {
+			memcpy(output->cause, output->line, output->len + 1);
+			output->cause_age = 0;
+		}
 		show_line(output);
 	}
 	output->len = 0;
@@ -255,6 +277,22 @@ static int serve(struct task *task, int timeout_ms)
 	}
 }
 
+/* "line 529: rsync: command not found" names the package to install, or nearly so. */
+static int add_hint(const char *cause, struct err *err)
+{
+	const char *end = strstr(cause, ": command not found");
+
+	if (!end)
+		end = strstr(cause, ": not found");
+	const char *begin = end;
+
+	while (begin && begin > cause && begin[-1] != ' ')
+		begin--;
+	if (begin && begin < end)
+		return err_hint(err, "install what has the program %.*s on this host", (int)(end - begin), begin);
+	return 0;
+}
+
 static int reap(struct task *task, const struct template_run *run, struct err *err)
 {
 	const char *name = strrchr(run->path, '/') ? strrchr(run->path, '/') + 1 : run->path;
@@ -270,11 +308,17 @@ static int reap(struct task *task, const struct template_run *run, struct err *e
 	/* isle's own say their name themselves. */
 	if (str_starts(last, name) && last[strlen(name)] == ':')
 		last += strlen(name) + 1 + strspn(last + strlen(name) + 1, " ");
-	if (WIFEXITED(status))
-		return err_set(err, WEXITSTATUS(status) == 2 ? ERR_USAGE : ERR_FAILED, "run the template %s: %s%.170s", name,
-		               *last ? "" : "it failed without a word", last);
+	const char *cause = strcmp(task->output.cause, task->output.last) ? task->output.cause : "";
+
+	if (WIFEXITED(status)) {
+		int r = err_set(err, WEXITSTATUS(status) == 2 ? ERR_USAGE : ERR_FAILED, "run the template %s: %s%.*s%s%.110s", name,
+				*last ? "" : "it failed without a word", *cause ? 80 : 180, last, *cause ? ": " : "", cause);
+
+		(void)add_hint(task->output.cause, err);
+		return r;
+	}
 	return err_set(err, ERR_FAILED, "run the template %s: killed by signal %d (%s)", name, WTERMSIG(status),
-	               strsignal(WTERMSIG(status)));
+		       strsignal(WTERMSIG(status)));
 }
 
 int template_run(const struct template_run *run, struct err *err)
@@ -304,7 +348,8 @@ int template_run(const struct template_run *run, struct err *err)
 		if (task.output.how == TEMPLATE_PROGRESS && task.output.terminal)
 			dprintf(STDERR_FILENO, "\r\033[K");
 		if (r == -ETIMEDOUT)
-			r = err_set(err, ERR_TIMEOUT, "run the template %s: not done after %d s", run->path, run->timeout_ms / 1000);
+			r = err_set(err, ERR_TIMEOUT, "run the template %s: not done after %d s", run->path,
+				    run->timeout_ms / 1000);
 		else if (r == -EINTR)
 			r = err_num(err, EINTR, "run the template %s", run->path);
 		else if (r < 0)

@@ -95,7 +95,7 @@ int workdir_make(int dir_fd, const char *name, int *ret_fd, bool *ret_waited, st
 
 		if (r == -EWOULDBLOCK) {
 			waited = true;
-			log_warn("waiting for another isle that makes %s", name);
+			log_warn("waiting for another isle that makes %s", str_starts(name, ".new-") ? name + 5 : name);
 			r = lock_folder(fd, LOCK_EX);
 		}
 		if (r < 0)

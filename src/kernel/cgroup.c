@@ -17,6 +17,8 @@
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "cgroup_layout.h"
+#include "host.h"
+#include "systemd.h"
 
 #define PERIOD_USEC 100000u
 #define MAKE_TRIES  8
@@ -89,11 +91,22 @@ static int give_away(const char *folder, uid_t owner, struct err *err)
 	return 0;
 }
 
+/* Where isle's own part of the way begins: on a systemd host the root and the slices are systemd's to manage, and what is below a
+ * delegated scope is ours; a group elsewhere gets no controllers there. NULL: nowhere. */
+static const char *own_part(const char *cgroup)
+{
+	if (!host_get()->systemd)
+		return cgroup;
+	if (!str_starts(cgroup, SYSTEMD_SLICE "/"))
+		return NULL;
+	return strchr(cgroup + strlen(SYSTEMD_SLICE "/"), '/');
+}
+
 static int create_unified(const char *cgroup, uid_t owner, struct err *err)
 {
-	const char *base = cgroup_layout()->unified;
+	const char *base = cgroup_layout()->unified, *own = own_part(cgroup);
 	char path[PATH_MAX];
-	int r = 0;
+	int r = own == cgroup ? enable_controllers(base, err) : 0;
 
 	/* Each folder of the way down hands its controllers on. */
 	for (const char *at = cgroup; r == 0; at++) {
@@ -101,23 +114,14 @@ static int create_unified(const char *cgroup, uid_t owner, struct err *err)
 		if (str_print(path, sizeof(path), "%s/%.*s", base, (int)(at - cgroup), cgroup) < 0)
 			return err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
 		r = make_folder(path, err);
-		if (r < 0 || !*at)
+		if (r == 0 && own && at >= own)
+			r = enable_controllers(path, err);
+		if (!*at)
 			break;
 	}
 	if (r < 0 || unified_path(path, cgroup, CGROUP_GUEST) < 0)
 		return r < 0 ? r : err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
-	r = enable_controllers(base, err);
-	for (const char *at = cgroup; r == 0; at++) {
-		char above[PATH_MAX];
-
-		at = strchrnul(at, '/');
-		(void)str_print(above, sizeof(above), "%s/%.*s", base, (int)(at - cgroup), cgroup);
-		r = enable_controllers(above, err);
-		if (!*at)
-			break;
-	}
-	if (r == 0)
-		r = make_folder(path, err);
+	r = make_folder(path, err);
 	return r < 0 ? r : give_away(path, owner, err);
 }
 
@@ -519,4 +523,18 @@ int cgroup_of(pid_t pid, const char *cgroup, char *ret, size_t size)
 	if (strncmp(line, cgroup, len) != 0 || line[len] != '/')
 		return -ENOENT;
 	return str_copy(ret, size, line + len + 1);
+}
+
+int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (unified_path(path, folder, leaf) < 0)
+		return no_cgroup2(err);
+	int r = make_folder(path, err);
+	if (r < 0)
+		return r;
+	(void)str_print(path + strlen(path), sizeof(path) - strlen(path), "/cgroup.procs");
+	r = file_poke(AT_FDCWD, path, "0");
+	return r < 0 ? err_num(err, r, "enter %s/%s", folder, leaf) : 0;
 }

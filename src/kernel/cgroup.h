@@ -62,5 +62,9 @@ struct cgroup_stat { /* UINT64_MAX: the kernel does not say */
 };
 int cgroup_stat(const char *cgroup, struct cgroup_stat *ret);
 
+/* Moves the calling process into folder/leaf of cgroup2, which is made: a group with children that have controllers may hold no
+ * processes itself. */
+int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err);
+
 /* Path of pid's cgroup2 group relative to the guest's ("guest/init.scope"); -ENOENT when it is not below. */
 int cgroup_of(pid_t pid, const char *cgroup, char *ret, size_t size);

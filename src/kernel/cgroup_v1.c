@@ -52,44 +52,37 @@ static int fill_cpuset(const char *base, const char *below, struct err *err)
 	return 0;
 }
 
+/* mkdir -p of one hierarchy's folder, filling each cpuset on the way. */
+static int make_way(const struct cgroup_hierarchy *hierarchy, const char *cgroup, struct err *err)
+{
+	bool cpuset = strcmp(hierarchy->controller, "cpuset") == 0;
+	int r = 0;
+
+	for (const char *at = cgroup; r == 0; at++) {
+		char below[PATH_MAX], path[PATH_MAX];
+
+		at = strchrnul(at, '/');
+		if (str_print(below, sizeof(below), "%.*s", (int)(at - cgroup), cgroup) < 0 ||
+		    str_print(path, sizeof(path), "%s/%s", hierarchy->path, below) < 0)
+			return err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return err_sys(err, "mkdir %s", path);
+		if (cpuset)
+			r = fill_cpuset(hierarchy->path, below, err);
+		if (!*at)
+			break;
+	}
+	return r;
+}
+
 int cgroup_v1_create(const char *cgroup, struct err *err)
 {
 	const struct cgroup_layout_map *map = cgroup_layout();
-	char parent[PATH_MAX];
+	int r = 0;
 
-	if (str_copy(parent, sizeof(parent), cgroup) < 0)
-		return err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
-	char *slash = strrchr(parent, '/');
-
-	if (slash)
-		*slash = '\0';
-	for (int i = 0; i < map->v1_count; i++) {
-		const char *base = map->v1[i].path;
-		char path[PATH_MAX];
-
-		if (str_print(path, sizeof(path), "%s/%s", base, cgroup) < 0)
-			return err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
-		int made = mkdir(path, 0755);
-
-		if (made < 0 && errno == ENOENT && slash) {
-			char above[PATH_MAX];
-
-			(void)str_print(above, sizeof(above), "%s/%s", base, parent);
-			if (mkdir(above, 0755) < 0 && errno != EEXIST)
-				return err_sys(err, "mkdir %s", above);
-			made = mkdir(path, 0755);
-		}
-		if (made < 0 && errno != EEXIST)
-			return err_sys(err, "mkdir %s", path);
-		if (strcmp(map->v1[i].controller, "cpuset") == 0) {
-			int r = slash ? fill_cpuset(base, parent, err) : 0;
-			if (r == 0)
-				r = fill_cpuset(base, cgroup, err);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
+	for (int i = 0; r == 0 && i < map->v1_count; i++)
+		r = make_way(&map->v1[i], cgroup, err);
+	return r;
 }
 
 static int set_v1(const char *controller, const char *cgroup, const char *file, const char *value,

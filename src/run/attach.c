@@ -138,6 +138,8 @@ static int take_streams(const struct attach *attach, struct err *err)
 static int enter(const struct attach *attach, struct err *err)
 {
 	int r = cgroup_entry_enter(&attach->groups, err);
+	if (r == 0)
+		r = confine_label(&attach->confinement, err);
 
 	/* Until the program runs, nobody inside may look into this process: it still knows the host. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
@@ -237,7 +239,7 @@ static int prepare(struct attach *attach, struct err *err)
 		return err_num(err, r, "find the guest's control group");
 	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
 	if (r == 0)
-		r = confine_prepare(attach->guest->spec, attach->guest->store->cache, &attach->confinement, err);
+		r = confine_prepare(attach->guest->store, attach->guest->name, attach->guest->spec, &attach->confinement, err);
 	if (r < 0)
 		return r;
 	attach->tty = request->tty == ATTACH_TTY_YES || (request->tty == ATTACH_TTY_AUTO && isatty(0) && isatty(1));

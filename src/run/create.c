@@ -50,6 +50,7 @@ static void fill_personalise(const struct create_request *request, const char *i
 		.root_password = request->root_password,
 		.make_ssh_keys = true,
 		.fix_dhcp = true,
+		.fix_terminals = true,
 	};
 }
 

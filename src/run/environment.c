@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "../base/str.h"
-#include "command.h"
 #include "environment.h"
 
 #define OWN_MAX 12
@@ -20,8 +19,11 @@ static char *uuid_of(const char *id)
 char **environment_init(const struct run *run)
 {
 	const struct spec *spec = run->spec;
-	char **asked = command_split(spec->guest.environment ? spec->guest.environment : "");
+	char **asked = NULL;
 	size_t count = 0, more = 0;
+
+	if (types_split(spec->guest.environment ? spec->guest.environment : "", &asked) < 0)
+		return NULL;
 
 	while (asked && asked[more])
 		more++;

@@ -77,13 +77,12 @@ static int write_resolv_conf(const struct run *run, struct err *err)
 /* Which init it is decides how it is asked to stop. */
 static void find_init_kind(struct run *run)
 {
-	char command[256];
+	char **argv = NULL;
 	const char *kind = "other";
 
-	if (str_copy(command, sizeof(command), run->spec->guest.init) < 0)
+	if (types_split(run->spec->guest.init, &argv) < 0)
 		return;
-	command[strcspn(command, " \t")] = '\0';
-	auto_free char *real = realpath(command, NULL);
+	auto_free char *real = argv[0] ? realpath(argv[0], NULL) : NULL;
 	const char *name = real ? strrchr(real, '/') : NULL;
 
 	if (name && str_starts(name, "/systemd"))
@@ -93,6 +92,7 @@ static void find_init_kind(struct run *run)
 	else if (name && strcmp(name, "/init") == 0 && access("/etc/inittab", F_OK) == 0)
 		kind = "sysv";
 	(void)str_copy(run->init_kind, sizeof(run->init_kind), kind);
+	types_split_free(argv);
 }
 
 static int open_notify_socket(struct run *run, struct err *err)

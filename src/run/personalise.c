@@ -28,7 +28,7 @@ static int open_folder(const char *path)
 }
 
 /* The text of a plain file, never waiting for a fifo or a device that lies in its place. -errno without text. */
-static int read_text(int dir_fd, const char *name, char **ret)
+static int read_text(int dir_fd, const char *name, char **ret, unsigned *ret_mode)
 {
 	auto_close int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	auto_buf struct buf text = {0};
@@ -53,6 +53,8 @@ static int read_text(int dir_fd, const char *name, char **ret)
 	if (text.len && memchr(text.data, '\0', text.len))
 		return -EINVAL;
 	*ret = buf_take(&text);
+	if (ret_mode)
+		*ret_mode = st.st_mode & 07777;
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -82,7 +84,7 @@ static int set_hosts(int etc_fd, const char *hostname, struct err *err)
 	auto_free char *old = NULL;
 	auto_buf struct buf text = {0};
 	bool written = false;
-	int r = read_text(etc_fd, "hosts", &old);
+	int r = read_text(etc_fd, "hosts", &old, NULL);
 
 	if (r < 0 && r != -ENOENT && r != -ELOOP)
 		return err_num(err, r, "read the guest's /etc/hosts");
@@ -207,7 +209,12 @@ static int make_host_key(const char *type, struct err *err)
 		return err_num(err, ENOMEM, "make the guest's SSH host keys");
 	int r = run_tool(places, arguments, NULL, err);
 
-	return r == -ENOENT ? 0 : r;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	auto_close int fd = open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	/* A guest whose keys a power cut has emptied would have no SSH. */
+	return fd < 0 || fsync(fd) < 0 ? err_sys(err, "write the guest's %s to disk", file) : 0;
 }
 
 /* What the image brought is everybody's: it goes even when no new ones can be made. */
@@ -234,36 +241,74 @@ static int make_host_keys(struct err *err)
 	return r < 0 ? r : make_host_key("ecdsa", err);
 }
 
-/* `iface eth0 inet dhcp` -> `iface eth0 inet manual`, all else as it was. */
-static int fix_interfaces(struct err *err)
+/* One line of a guest's file: true when it is to be replaced by text written to `out`. */
+typedef bool line_fn(const char *line, struct buf *out);
+
+/* Edits a file line by line. One that is not there, or is no plain text file, is left alone. */
+static int edit(const char *folder, const char *name, line_fn *change, struct err *err)
 {
-	auto_close int dir_fd = open_folder("/etc/network");
-	auto_free char *old = NULL;
+	auto_close int dir_fd = open_folder(folder);
+	auto_free char *old = NULL, *shown = str_format("%s/%s", folder, name);
 	auto_buf struct buf text = {0};
 	bool changed = false;
+	unsigned mode;
 
-	if (dir_fd < 0 || read_text(dir_fd, "interfaces", &old) < 0)
+	if (dir_fd < 0 || !shown || read_text(dir_fd, name, &old, &mode) < 0)
 		return 0;
 	for (const char *line = old; *line;) {
 		size_t len = strcspn(line, "\n");
-		char words[5][16] = {""};
 		auto_free char *copy = strndup(line, len);
-		int count = copy ? sscanf(copy, "%15s %15s %15s %15s %15s", words[0], words[1], words[2], words[3], words[4]) : -1;
 
-		if (count == 4 && !strcmp(words[0], "iface") && !strcmp(words[1], "eth0") && !strcmp(words[2], "inet") &&
-		    !strcmp(words[3], "dhcp")) {
-			buf_add(&text, "# isle sets the address before the guest boots.\niface eth0 inet manual");
+		if (copy && change(copy, &text))
 			changed = true;
-		} else {
+		else
 			buf_add_bytes(&text, line, len);
-		}
 		if (line[len])
 			buf_add(&text, "\n");
 		line += len + (line[len] == '\n');
 	}
 	if (text.failed)
-		return err_num(err, ENOMEM, "write the guest's /etc/network/interfaces");
-	return changed ? write_text(dir_fd, "/etc/network/interfaces", "interfaces", text.data, 0644, err) : 0;
+		return err_num(err, ENOMEM, "write the guest's %s", shown);
+	return changed ? write_text(dir_fd, shown, name, text.data, mode, err) : 0;
+}
+
+/* `iface eth0 inet dhcp` becomes `iface eth0 inet manual`. */
+static bool change_interface(const char *line, struct buf *out)
+{
+	char words[5][16] = {""};
+	int count = sscanf(line, "%15s %15s %15s %15s %15s", words[0], words[1], words[2], words[3], words[4]);
+
+	if (count != 4 || strcmp(words[0], "iface") || strcmp(words[1], "eth0") || strcmp(words[2], "inet") ||
+	    strcmp(words[3], "dhcp"))
+		return false;
+	buf_add(out, "# isle sets the address before the guest boots.\niface eth0 inet manual");
+	return true;
+}
+
+/* lxc-busybox's start script asks for an address in the foreground, after it has flushed the one that is there. */
+static bool change_udhcpc(const char *line, struct buf *out)
+{
+	const char *word = line + strspn(line, " \t");
+
+	if (!str_starts(word, "/bin/udhcpc") && !str_starts(word, "/sbin/udhcpc") && !str_starts(word, "udhcpc"))
+		return false;
+	buf_addf(out, "# isle sets the address before the guest boots: %s", word);
+	return true;
+}
+
+/* Logins on tty1 and so on, in both inits' syntax: tty1::respawn:/bin/getty..., 1:2345:respawn:/sbin/getty 38400 tty1. */
+static bool change_inittab(const char *line, struct buf *out)
+{
+	const char *at = strstr(line, "tty");
+
+	if (*line == '#' || !strstr(line, "getty"))
+		return false;
+	for (; at; at = strstr(at + 3, "tty"))
+		if (isdigit((unsigned char)at[3]) && (at == line || !isalnum((unsigned char)at[-1]))) {
+			buf_addf(out, "# isle has no such terminal: %s", line);
+			return true;
+		}
+	return false;
 }
 
 int personalise_inside(const struct personalise *what, struct err *err)
@@ -287,7 +332,11 @@ int personalise_inside(const struct personalise *what, struct err *err)
 	if (r == 0 && what->make_ssh_keys)
 		r = make_host_keys(err);
 	if (r == 0 && what->fix_dhcp)
-		r = fix_interfaces(err);
+		r = edit("/etc/network", "interfaces", change_interface, err);
+	if (r == 0 && what->fix_dhcp)
+		r = edit("/etc/init.d", "rcS", change_udhcpc, err);
+	if (r == 0 && what->fix_terminals)
+		r = edit("/etc", "inittab", change_inittab, err);
 	return r;
 }
 

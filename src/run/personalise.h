@@ -12,7 +12,8 @@ struct personalise {
 	const char *ssh_key_text;  /* for root's authorized_keys, NULL: none */
 	const char *root_password; /* NULL: stays locked */
 	bool make_ssh_keys;        /* new SSH host keys where the guest has an SSH server */
-	bool fix_dhcp;             /* isle sets eth0's address itself: turn `iface eth0 inet dhcp` into `inet manual` */
+	bool fix_dhcp;             /* isle sets the address itself: DHCP on eth0 is taken out of the guest's start */
+	bool fix_terminals;        /* there are no virtual terminals: logins on them are taken out of /etc/inittab */
 };
 
 /* Walks the start table with this for its end instead of init: when it returns 0 the guest is personal and nothing of it

@@ -53,6 +53,19 @@ static int kill_processes(struct run *run, struct err *err)
 	return r;
 }
 
+/* A create or rename that was killed used another group than a start does, on systemd hosts. */
+static int clear_personalising(struct run *run, struct err *err)
+{
+	char cgroup[sizeof(run->record.cgroup)];
+
+	if (run_cgroup_name(run->guest->store, run->guest->name, RUN_PERSONALISE, cgroup, sizeof(cgroup)) < 0 ||
+	    strcmp(cgroup, run->record.cgroup) == 0 || !cgroup_exists(cgroup))
+		return 0;
+	int r = cgroup_kill(cgroup, err);
+
+	return r < 0 ? r : cgroup_remove(cgroup, GONE_MS, err);
+}
+
 int repair_guest(const struct store *store, const char *name, struct err *err)
 {
 	struct guest *guest = NULL;
@@ -77,8 +90,9 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 			run->record = known;
 		if (run->record.link_count == 0)
 			guess_links(store, name, count, &run->record);
-		(void)run_cgroup_name(store, name, run->record.cgroup, sizeof(run->record.cgroup));
-		r = kill_processes(run, err);
+		r = clear_personalising(run, err);
+		if (r == 0)
+			r = kill_processes(run, err);
 		if (r == 0) {
 			run_log(run, "cleared up after a run that was cut short");
 			walk_back(run);

@@ -14,6 +14,7 @@
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
+#include "../kernel/systemd.h"
 #include "run.h"
 
 #define LOG_MAX       (1 << 20)
@@ -49,7 +50,7 @@ struct run *run_new(struct guest *guest, enum run_mode mode)
 	for (size_t i = 0; i < RUN_FD_COUNT; i++)
 		run->fd[i] = -1;
 	run->log_fd = open_log(guest);
-	(void)run_cgroup_name(guest->store, guest->name, run->record.cgroup, sizeof(run->record.cgroup));
+	(void)run_cgroup_name(guest->store, guest->name, mode, run->record.cgroup, sizeof(run->record.cgroup));
 	return run;
 }
 
@@ -72,9 +73,20 @@ void run_free(struct run *run)
 	free(run);
 }
 
-int run_cgroup_name(const struct store *store, const char *name, char *ret, size_t size)
+int run_unit_name(const struct store *store, const char *name, char *ret, size_t size)
 {
-	return str_print(ret, size, "isle%s%s/%s", store->tag[0] ? "-" : "", store->tag, name);
+	return str_print(ret, size, "isle-%s%s%s.scope", name, store->tag[0] ? ":" : "", store->tag);
+}
+
+int run_cgroup_name(const struct store *store, const char *name, enum run_mode mode, char *ret, size_t size)
+{
+	char unit[96];
+
+	if (!host_get()->systemd || mode != RUN_START)
+		return str_print(ret, size, "isle%s%s/%s", store->tag[0] ? "-" : "", store->tag, name);
+	int r = run_unit_name(store, name, unit, sizeof(unit));
+
+	return r < 0 ? r : str_print(ret, size, SYSTEMD_SLICE "/%s/limits", unit);
 }
 
 void run_link_name(const struct store *store, const char *name, size_t n, char ret[16])

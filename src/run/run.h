@@ -61,8 +61,12 @@ struct run *run_new(struct guest *guest, enum run_mode mode);
 /* Closes descriptors; undoes nothing. */
 void run_free(struct run *run);
 
-/* "isle/NAME", or "isle-TAG/NAME" for another instance: the guest's groups in every hierarchy. */
-int run_cgroup_name(const struct store *store, const char *name, char *ret, size_t size);
+/* The guest's groups in every hierarchy: "isle/NAME" ("isle-TAG/NAME" for another instance), on a systemd host, for a guest that is
+ * started, "isle.slice/UNIT/limits". */
+int run_cgroup_name(const struct store *store, const char *name, enum run_mode mode, char *ret, size_t size);
+
+/* The guest's unit on a systemd host: "isle-NAME.scope" ("isle-NAME:TAG.scope"). */
+int run_unit_name(const struct store *store, const char *name, char *ret, size_t size);
 
 /* The host's end of interface n of a guest: "is-web1", made to fit 15 bytes and to differ between guests and instances. */
 void run_link_name(const struct store *store, const char *name, size_t n, char ret[16]);

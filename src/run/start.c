@@ -16,6 +16,7 @@
 #include "../base/clean.h"
 #include "../base/proc.h"
 #include "../base/str.h"
+#include "../kernel/systemd.h"
 #include "monitor.h"
 #include "repair.h"
 #include "start.h"
@@ -80,9 +81,20 @@ static int own_program(char path[PATH_MAX])
 	return 0;
 }
 
+/* Nothing depends on it but what machinectl shows, so it is done when the guest already runs. */
+static void register_machine(const struct run *run)
+{
+	struct err err = {0};
+
+	if (run->host->systemd && systemd_machine_register(run->guest->name, run->spec->guest.id, run->init_pid, &err) < 0)
+		run_log(run, "not registered with systemd-machined: %s", err.what);
+}
+
 static int turn_into_monitor(struct run *run, struct err *err)
 {
 	char isle[PATH_MAX];
+
+	register_machine(run);
 
 	if (own_program(isle) < 0)
 		return err_sys(err, "find isle's own program");

@@ -18,11 +18,16 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
-#include "command.h"
 #include "environment.h"
 #include "mount_options.h"
 #include "personalise.h"
 #include "steps.h"
+
+/* First of all, while the process still sees the host's /proc and nobody inside could interfere. */
+int step_label(struct run *run, struct err *err)
+{
+	return confine_label(&run->confinement, err);
+}
 
 int step_enter_groups(struct run *run, struct err *err)
 {
@@ -179,10 +184,10 @@ static int open_console(struct err *err)
 
 int step_exec_init(struct run *run, struct err *err)
 {
-	char **argv = command_split(run->spec->guest.init);
+	char **argv = NULL;
 	char **environment = environment_init(run);
 
-	if (!argv || !argv[0] || !environment)
+	if (types_split(run->spec->guest.init, &argv) < 0 || !argv[0] || !environment)
 		return err_num(err, ENOMEM, "prepare the command line of init (%s)", run->spec->guest.init);
 	int r = open_console(err);
 	if (r < 0)

@@ -19,6 +19,7 @@
 #include "../guest/image.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
+#include "../kernel/systemd.h"
 #include "../storage/storage.h"
 #include "control.h"
 #include "mount_options.h"
@@ -59,6 +60,26 @@ void step_folder_undo(struct run *run)
 	(void)record_remove(run->guest->store, run->guest->name, NULL); /* what stays is seen as broken and swept later */
 }
 
+/* On a systemd host: this process, which becomes the monitor, moves out of whatever session it came from into the guest's own scope. After
+ * a reboot from inside it is there already. */
+static int enter_scope(struct run *run, struct err *err)
+{
+	char unit[96], folder[160], below[256];
+	auto_free char *description = str_format("isle guest %s", run->guest->name);
+	int r = run_unit_name(run->guest->store, run->guest->name, unit, sizeof(unit));
+
+	if (r == 0)
+		r = str_print(folder, sizeof(folder), SYSTEMD_SLICE "/%s", unit);
+	if (r < 0 || !description)
+		return err_num(err, r < 0 ? r : ENOMEM, "name the scope of guest '%s'", run->guest->name);
+	if (cgroup_of(getpid(), folder, below, sizeof(below)) == 0)
+		return 0;
+	struct systemd_scope scope = {.unit = unit, .description = description, .pid = getpid()};
+
+	r = systemd_scope_start(&scope, err);
+	return r < 0 ? r : cgroup_enter_leaf(folder, "monitor", err);
+}
+
 int step_cgroup(struct run *run, struct err *err)
 {
 	const struct spec *spec = run->spec;
@@ -71,9 +92,11 @@ int step_cgroup(struct run *run, struct err *err)
 		.processes = spec->limits.processes,
 		.cpuset = spec->limits.cpuset,
 	};
-	int r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
+	int r = run->host->systemd && run->mode == RUN_START ? enter_scope(run, err) : 0;
 
 	if (r == 0)
+		r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
+	if (r == 0 && run->mode == RUN_START)
 		r = cgroup_limit(cgroup, &limits, err);
 	if (r == 0)
 		r = cgroup_entry_open(cgroup, CGROUP_GUEST, &run->groups, err);
@@ -111,7 +134,7 @@ int step_console(struct run *run, struct err *err)
 
 int step_filter(struct run *run, struct err *err)
 {
-	return confine_prepare(run->spec, run->guest->store->cache, &run->confinement, err);
+	return confine_prepare(run->guest->store, run->guest->name, run->spec, &run->confinement, err);
 }
 
 /* The guest side's end is the child's; both are close-on-exec, which is how the host learns that init runs. */

@@ -346,7 +346,7 @@ static int copy_folder(struct tree *tree, int src_dir, int dst_dir, const char *
 		tree->dev = st.st_dev;
 	}
 	if (++tree->depth > DEPTH_MAX)
-		return err_num(tree->err, ELOOP, "copy %s, which is nested too deeply", tree->path);
+		return err_num(tree->err, ELOOP, "copy a tree nested too deeply: %.150s", tree->path);
 	if (st.st_dev == tree->dev) {
 		int again = openat(src, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -387,7 +387,7 @@ static int usage_entry(struct tree *tree, int dir, const char *name)
 	}
 	tree->bytes += (uint64_t)st.st_blocks * 512;
 	if (++tree->depth > DEPTH_MAX)
-		return err_num(tree->err, ELOOP, "measure %s, which is nested too deeply", tree->path);
+		return err_num(tree->err, ELOOP, "measure a tree nested too deeply: %.150s", tree->path);
 	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r = fd >= 0 ? each_entry(tree, fd, -1) : errno == ENOENT ? 0 : fail(tree, "open");
 

@@ -72,17 +72,49 @@ static int set_limits(const struct unpack_limits *limits, struct err *err)
 static int set_filter(struct err *err)
 {
 	static const int calls[] = {
-	        SCMP_SYS(read),          SCMP_SYS(readv),         SCMP_SYS(pread64),        SCMP_SYS(write),
-	        SCMP_SYS(pwrite64),      SCMP_SYS(lseek),         SCMP_SYS(close),          SCMP_SYS(fstat),
-	        SCMP_SYS(newfstatat),    SCMP_SYS(statx),         SCMP_SYS(openat2),        SCMP_SYS(openat),
-	        SCMP_SYS(mkdirat),       SCMP_SYS(linkat),        SCMP_SYS(symlinkat),      SCMP_SYS(unlinkat),
-	        SCMP_SYS(mknodat),       SCMP_SYS(fchown),        SCMP_SYS(fchownat),       SCMP_SYS(fchmod),
-	        SCMP_SYS(fchmodat),      SCMP_SYS(utimensat),     SCMP_SYS(fsetxattr),      SCMP_SYS(ftruncate),
-	        SCMP_SYS(fcntl),         SCMP_SYS(brk),           SCMP_SYS(munmap),         SCMP_SYS(mremap),
-	        SCMP_SYS(madvise),       SCMP_SYS(futex),         SCMP_SYS(getrandom),      SCMP_SYS(clock_gettime),
-	        SCMP_SYS(gettimeofday),  SCMP_SYS(time),          SCMP_SYS(rt_sigreturn),   SCMP_SYS(rt_sigprocmask),
-	        SCMP_SYS(rt_sigaction),  SCMP_SYS(getpid),        SCMP_SYS(gettid),         SCMP_SYS(tgkill),
-	        SCMP_SYS(restart_syscall), SCMP_SYS(exit),        SCMP_SYS(exit_group),
+		SCMP_SYS(read),
+		SCMP_SYS(readv),
+		SCMP_SYS(pread64),
+		SCMP_SYS(write),
+		SCMP_SYS(pwrite64),
+		SCMP_SYS(lseek),
+		SCMP_SYS(close),
+		SCMP_SYS(fstat),
+		SCMP_SYS(newfstatat),
+		SCMP_SYS(statx),
+		SCMP_SYS(openat2),
+		SCMP_SYS(openat),
+		SCMP_SYS(mkdirat),
+		SCMP_SYS(linkat),
+		SCMP_SYS(symlinkat),
+		SCMP_SYS(unlinkat),
+		SCMP_SYS(mknodat),
+		SCMP_SYS(fchown),
+		SCMP_SYS(fchownat),
+		SCMP_SYS(fchmod),
+		SCMP_SYS(fchmodat),
+		SCMP_SYS(utimensat),
+		SCMP_SYS(fsetxattr),
+		SCMP_SYS(ftruncate),
+		SCMP_SYS(fcntl),
+		SCMP_SYS(brk),
+		SCMP_SYS(munmap),
+		SCMP_SYS(mremap),
+		SCMP_SYS(madvise),
+		SCMP_SYS(futex),
+		SCMP_SYS(getrandom),
+		SCMP_SYS(clock_gettime),
+		SCMP_SYS(gettimeofday),
+		SCMP_SYS(time),
+		SCMP_SYS(rt_sigreturn),
+		SCMP_SYS(rt_sigprocmask),
+		SCMP_SYS(rt_sigaction),
+		SCMP_SYS(getpid),
+		SCMP_SYS(gettid),
+		SCMP_SYS(tgkill),
+		SCMP_SYS(restart_syscall),
+		SCMP_SYS(exit),
+		SCMP_SYS(exit_group),
 	};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = filter ? 0 : -ENOMEM;
@@ -104,7 +136,8 @@ static int set_filter(struct err *err)
 int sandbox_enter(int root_fd, const struct unpack_limits *limits, struct err *err)
 {
 	/* No MKNOD: isle makes /dev itself, and fifos need no capability. */
-	const uint64_t keep = 1ull << CAP_CHOWN | 1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_SETFCAP;
+	const uint64_t keep =
+		1ull << CAP_CHOWN | 1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_SETFCAP;
 	int r = change_root(root_fd, err);
 
 	if (r == 0)

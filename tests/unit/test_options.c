@@ -35,7 +35,7 @@ static const struct verb bare = {.name = "version"};
 static struct call call;
 static struct err err;
 
-static int parse(const struct verb *verb, bool lxc, ...)
+static int parse(const struct verb *verb, int lxc, ...)
 {
 	static char *argv[ARGV_MAX];
 	int argc = 0;
