@@ -26,14 +26,15 @@
 #define ENTRIES_DEFAULT 2000000
 #define SECONDS_DEFAULT 3600
 
-static const char usage_text[] = "usage: isle-unpack [OPTIONS] ARCHIVE DIR\n"
-                                 "\n"
-                                 "Unpacks a tar archive in any compression, '-' for standard input, into the empty folder DIR. It runs\n"
-                                 "shut in: it sees nothing but DIR, and an archive that tries to leave it, or holds device nodes, is refused.\n"
-                                 "\n"
-                                 "  --max-bytes SIZE     most bytes of contents (default: nine tenths of the free space)\n"
-                                 "  --max-entries N      most files (default: 2000000)\n"
-                                 "  --timeout SECONDS    (default: 3600)\n";
+static const char usage_text[] =
+	"usage: isle-unpack [OPTIONS] ARCHIVE DIR\n"
+	"\n"
+	"Unpacks a tar archive in any compression, '-' for standard input, into the empty folder DIR. It runs\n"
+	"shut in: it sees nothing but DIR, and an archive that tries to leave it, or holds device nodes, is refused.\n"
+	"\n"
+	"  --max-bytes SIZE     most bytes of contents (default: nine tenths of the free space)\n"
+	"  --max-entries N      most files (default: 2000000)\n"
+	"  --timeout SECONDS    (default: 3600)\n";
 
 static int usage_failure(const char *why)
 {
@@ -56,7 +57,8 @@ static struct archive *open_archive(int fd)
 {
 	struct archive *archive = archive_read_new();
 
-	if (archive && archive_read_support_filter_all(archive) >= ARCHIVE_WARN && archive_read_support_format_tar(archive) >= ARCHIVE_WARN &&
+	if (archive && archive_read_support_filter_all(archive) >= ARCHIVE_WARN &&
+	    archive_read_support_format_tar(archive) >= ARCHIVE_WARN &&
 	    archive_read_open_fd(archive, fd, BLOCK_SIZE) >= ARCHIVE_WARN)
 		return archive;
 	fprintf(stderr, "isle-unpack: read the archive: %s\n", archive ? archive_error_string(archive) : strerror(ENOMEM));
@@ -122,8 +124,9 @@ static int unpack(int archive_fd, int dir_fd, const struct unpack_limits *limits
 		fprintf(stderr, "isle-unpack: make a pipe: %s\n", strerror(errno));
 		return ERR_FAILED;
 	}
-	long pid = syscall(SYS_clone,
-	                   CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, 0, &pidfd, 0, 0);
+	long pid =
+		syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_PIDFD | SIGCHLD,
+			0, &pidfd, 0, 0);
 
 	if (pid < 0) {
 		fprintf(stderr, "isle-unpack: make namespaces: %s\n", strerror(errno));
@@ -141,10 +144,10 @@ static int unpack(int archive_fd, int dir_fd, const struct unpack_limits *limits
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"max-bytes", required_argument, NULL, 'b'},
-	                                        {"max-entries", required_argument, NULL, 'e'},
-	                                        {"timeout", required_argument, NULL, 't'},
-	                                        {"help", no_argument, NULL, 'h'},
-	                                        {0}};
+						{"max-entries", required_argument, NULL, 'e'},
+						{"timeout", required_argument, NULL, 't'},
+						{"help", no_argument, NULL, 'h'},
+						{0}};
 	struct unpack_limits limits = {.entries = ENTRIES_DEFAULT, .seconds = SECONDS_DEFAULT};
 	uint64_t seconds;
 	struct statvfs vfs;

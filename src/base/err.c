@@ -249,6 +249,19 @@ void err_clear(struct err *err)
 		memset(err, 0, sizeof(*err));
 }
 
+void err_seal(struct err *err)
+{
+	char *const texts[] = {err->step, err->where, err->what, err->hint};
+	const size_t sizes[] = {sizeof(err->step), sizeof(err->where), sizeof(err->what), sizeof(err->hint)};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		texts[i][sizes[i] - 1] = '\0';
+	if (err->code <= ERR_NONE || err->code > ERR_TIMEOUT)
+		err->code = ERR_FAILED;
+	if (err->sys < 0)
+		err->sys = 0;
+}
+
 static void add_row(struct buf *b, const char *label, const char *text, const char *where)
 {
 	char safe[1024];

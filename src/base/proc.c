@@ -297,6 +297,8 @@ int proc_run(const struct proc *proc, struct err *err)
 	r = report(proc, &job, &info, err);
 	if (r < 0 || !proc->ret_output || proc->pass_output)
 		return r;
+	if (proc->ret_output_len)
+		*proc->ret_output_len = job.output.len;
 	*proc->ret_output = buf_take(&job.output);
 	return *proc->ret_output ? 0 : err_num(err, ENOMEM, "run %s", name);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,7 @@ struct proc {
 	int timeout_ms;              /* 0: none */
 	void (*in_child)(void *arg); /* runs in the child before exec, descriptors still open, may _exit */
 	void *in_child_arg;
+	size_t *ret_output_len; /* of ret_output, which may hold NUL bytes; NULL: not wanted */
 	char **ret_output; /* stdout, at most 1 MiB (-EFBIG beyond), caller frees; NULL: not wanted */
 };
 

@@ -285,10 +285,10 @@ void str_show_duration(uint64_t seconds, char out[32])
 		i++;
 	/* The two largest units, the smaller only where it says something: "3d 4h", "3d", "12s". */
 	if (i + 1 < ARRAY_SIZE(units) && seconds % units[i].seconds / units[i + 1].seconds)
-		(void)snprintf(out, 32, "%" PRIu64 "%c %" PRIu64 "%c", seconds / units[i].seconds, units[i].letter,
-			       seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
+		(void)str_print(out, 32, "%" PRIu64 "%c %" PRIu64 "%c", seconds / units[i].seconds, units[i].letter,
+				seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].letter);
 	else
-		(void)snprintf(out, 32, "%" PRIu64 "%c", seconds / units[i].seconds, units[i].letter);
+		(void)str_print(out, 32, "%" PRIu64 "%c", seconds / units[i].seconds, units[i].letter);
 }
 
 #define NEAR_MAX 64 /* names longer than this get no proposal */

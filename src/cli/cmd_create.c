@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,11 +150,13 @@ static int find_image(struct call *call, const struct store *store, struct creat
 	if (r < 0)
 		return r;
 	const struct image_request request = {
-	        .template_name = creation->request.template_name,
-	        .args = (const char *const *)call->rest,
-	        .refresh = call_has(call, "refresh"),
-	        .output = call->quiet || call->json ? TEMPLATE_QUIET : call->verbose ? TEMPLATE_VERBOSE : TEMPLATE_PROGRESS,
-	        .timeout_ms = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms,
+		.template_name = creation->request.template_name,
+		.args = (const char *const *)call->rest,
+		.refresh = call_has(call, "refresh"),
+		.output = call->quiet || call->json ? TEMPLATE_QUIET
+			  : call->verbose           ? TEMPLATE_VERBOSE
+						    : TEMPLATE_PROGRESS,
+		.timeout_ms = timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms,
 	};
 
 	r = image_get(store, &request, &creation->image_key, &creation->image_fd, err);
@@ -175,7 +178,9 @@ static int create_one(struct call *call, const char *name, struct err *err)
 	if (r < 0)
 		return r;
 	if (request.privileged)
-		log_warn("guest '%s' is privileged: its root is the host's root but for dropped capabilities and the filters around it", name);
+		log_warn(
+			"guest '%s' is privileged: its root is the host's root but for dropped capabilities and the filters around it",
+			name);
 	if (call->json) {
 		struct json_object *object = json_object_new_object();
 
@@ -207,6 +212,7 @@ static int show_template_help(const struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
+	(void)signal(SIGPIPE, SIG_DFL);
 	execl(path, path, "--help", (char *)NULL);
 	return err_sys(err, "run %s", path);
 }
@@ -243,22 +249,25 @@ static int run_create(struct call *call, struct err *err)
 }
 
 static const struct option_row create_options[] = {
-	{"template", 't', "TEMPLATE", "What the guest is made of: debian, busybox, local, one of LXC's (lxc-debian...), or the path of an executable.",
+	{"template", 't', "TEMPLATE",
+	 "What the guest is made of: debian, busybox, local, one of LXC's (lxc-debian...), or the path of an executable.",
 	 "-t --template", false, COMPLETE_TEMPLATE},
-	{"storage", 'B', "STORAGE", "How its root file system is kept: dir, overlay, or auto (default: overlay where it works).", "-B --bdev",
-	 false, COMPLETE_NOTHING},
+	{"storage", 'B', "STORAGE", "How its root file system is kept: dir, overlay, or auto (default: overlay where it works).",
+	 "-B --bdev", false, COMPLETE_NOTHING},
 	{"config", 'f', "FILE", "A config to begin with, isle's or LXC's.", "-f --config", false, COMPLETE_FILE},
 	{"set", 's', "KEY=VALUE", "Set a config key, such as limits.memory=512M; may be repeated.", NULL, true, COMPLETE_KEY},
 	{"ssh-key", 0, "FILE", "Let the owner of this SSH public key log in as root; may be repeated.", NULL, true, COMPLETE_FILE},
 	{"hostname", 0, "NAME", "The guest's host name (default: its name).", NULL, false, COMPLETE_NOTHING},
-	{"timezone", 0, "ZONE", "The guest's time zone, such as Europe/Berlin (default: the image's).", NULL, false, COMPLETE_NOTHING},
-	{"root-password-stdin", 0, NULL, "Read root's password from standard input, one line (default: none; root stays locked).", NULL, false,
+	{"timezone", 0, "ZONE", "The guest's time zone, such as Europe/Berlin (default: the image's).", NULL, false,
 	 COMPLETE_NOTHING},
+	{"root-password-stdin", 0, NULL, "Read root's password from standard input, one line (default: none; root stays locked).",
+	 NULL, false, COMPLETE_NOTHING},
 	{"no-network", 0, NULL, "No interface but lo.", NULL, false, COMPLETE_NOTHING},
-	{"privileged", 0, NULL, "No user namespace: the guest's root is the host's. Only for guests that are trusted like the host.", NULL,
-	 false, COMPLETE_NOTHING},
-	{"refresh", 0, NULL, "Make the template's image anew, even when there is one; guests keep the one they were made from.", NULL, false,
+	{"privileged", 0, NULL,
+	 "No user namespace: the guest's root is the host's. Only for guests that are trusted like the host.", NULL, false,
 	 COMPLETE_NOTHING},
+	{"refresh", 0, NULL, "Make the template's image anew, even when there is one; guests keep the one they were made from.",
+	 NULL, false, COMPLETE_NOTHING},
 	{"timeout", 0, "TIME", "End a template that takes longer, such as 10m (default: no limit).", NULL, false, COMPLETE_NOTHING},
 	{NULL},
 };

@@ -104,7 +104,9 @@ static int image_remove_run(struct call *call, const struct store *store, struct
 
 static int image_refresh_run(struct call *call, const struct store *store, struct err *err)
 {
-	const enum template_output output = call->quiet || call->json ? TEMPLATE_QUIET : call->verbose ? TEMPLATE_VERBOSE : TEMPLATE_PROGRESS;
+	const enum template_output output = call->quiet || call->json ? TEMPLATE_QUIET
+					    : call->verbose           ? TEMPLATE_VERBOSE
+								      : TEMPLATE_PROGRESS;
 	int r = need_keys(call, err);
 
 	for (int i = 1; r == 0 && i < call->argc; i++) {
@@ -137,7 +139,7 @@ static int run_image(struct call *call, struct err *err)
 	const char *near = str_near(act, names, sizeof(names) / sizeof(names[0]));
 
 	return call_usage(call, err, "images are listed, removed or refreshed, not '%s'%s%s%s", act, near ? "; did you mean '" : "",
-	                  near ? near : "", near ? "'?" : "");
+			  near ? near : "", near ? "'?" : "");
 }
 
 const struct verb verb_image = {

@@ -6,7 +6,7 @@
 #include "options.h"
 
 extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
-extern const struct verb verb_rename, verb_destroy, verb_image;
+extern const struct verb verb_rename, verb_destroy, verb_image, verb_autostart;
 extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
 extern const struct verb verb_exec, verb_shell, verb_console;
 extern const struct verb verb_config;
@@ -37,6 +37,7 @@ const struct verb *const verb_table[] = {
 	/* storage */
 	&verb_image,
 	/* host */
+	&verb_autostart,
 	&verb_help,
 	&verb_version,
 	/* internal */

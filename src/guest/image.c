@@ -45,11 +45,11 @@ int image_open(const struct store *store, const char *key, int *ret_fd, struct e
 static int write_first_config(int fd, const char *dir, struct err *err)
 {
 	auto_free char *text = str_format("# Written by isle in LXC's syntax for the template, which adds to it.\n"
-	                                  "lxc.net.0.type = veth\n"
-	                                  "lxc.net.0.link = isle0\n"
-	                                  "lxc.net.0.flags = up\n"
-	                                  "lxc.rootfs.path = dir:%s/rootfs\n",
-	                                  dir);
+					  "lxc.net.0.type = veth\n"
+					  "lxc.net.0.link = isle0\n"
+					  "lxc.net.0.flags = up\n"
+					  "lxc.rootfs.path = dir:%s/rootfs\n",
+					  dir);
 
 	if (!text)
 		return err_num(err, ENOMEM, "write the template's config");
@@ -80,8 +80,8 @@ static int empty_dev(int rootfs_fd, struct err *err)
 /* A template that ends well but made nothing is met: LXC's do so on some errors. */
 static int check_result(int fd, const char *template_path, struct err *err)
 {
-	static const char *const inits[] = {"sbin/init", "usr/sbin/init", "init", "lib/systemd/systemd", "usr/lib/systemd/systemd", "bin/sh",
-	                                    "usr/bin/sh"};
+	static const char *const inits[] = {"sbin/init", "usr/sbin/init", "init", "lib/systemd/systemd", "usr/lib/systemd/systemd",
+					    "bin/sh",    "usr/bin/sh"};
 	auto_close int rootfs_fd = openat(fd, "rootfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
@@ -95,7 +95,8 @@ static int check_result(int fd, const char *template_path, struct err *err)
 		found = init_fd >= 0;
 	}
 	if (!found)
-		return err_set(err, ERR_FAILED, "use what the template %s made: it holds neither an init nor a shell", template_path);
+		return err_set(err, ERR_FAILED, "use what the template %s made: it holds neither an init nor a shell",
+			       template_path);
 	/* Made by a template under whatever umask; guests' users walk through it. */
 	if (fstat(rootfs_fd, &st) < 0 || ((st.st_mode & 0777) != 0755 && fchmod(rootfs_fd, 0755) < 0))
 		return err_sys(err, "set the mode of the image's root folder");
@@ -103,7 +104,7 @@ static int check_result(int fd, const char *template_path, struct err *err)
 }
 
 static int build_in(const struct store *store, const struct image_request *request, const struct image_inputs *inputs, int fd,
-                    const char *work_name, struct err *err)
+		    const char *work_name, struct err *err)
 {
 	auto_free char *dir = path_join(store->images, work_name);
 
@@ -116,12 +117,12 @@ static int build_in(const struct store *store, const struct image_request *reque
 	if (r < 0)
 		return r;
 	const struct template_run run = {
-	        .path = inputs->path,
-	        .dir = dir,
-	        .name = "isle",
-	        .args = request->args,
-	        .output = request->output,
-	        .timeout_ms = request->timeout_ms,
+		.path = inputs->path,
+		.dir = dir,
+		.name = "isle",
+		.args = request->args,
+		.output = request->output,
+		.timeout_ms = request->timeout_ms,
 	};
 
 	r = template_run(&run, err);
@@ -132,7 +133,7 @@ static int build_in(const struct store *store, const struct image_request *reque
 
 /* The first key that is free, from `number` on: one of another image with the same hash may be in the way. */
 static int finish(int images_fd, int fd, const char *work_name, const struct image_inputs *inputs, unsigned number, char **ret_key,
-                  struct err *err)
+		  struct err *err)
 {
 	for (;; number++) {
 		auto_free char *key = number < 2 ? strdup(inputs->base) : str_format("%s-%u", inputs->base, number);
@@ -151,7 +152,7 @@ static int finish(int images_fd, int fd, const char *work_name, const struct ima
 }
 
 static int build(const struct store *store, const struct image_request *request, const struct image_inputs *inputs, int images_fd,
-                 char **ret_key, struct err *err)
+		 char **ret_key, struct err *err)
 {
 	auto_free char *work_name = str_format(".new-%s", inputs->base);
 	unsigned before, number;

@@ -34,10 +34,10 @@ int image_list(const struct store *store, char ***ret, struct err *err);
 struct image_info {
 	char *template_path;
 	char *arch;
-	uint64_t bytes;    /* on disk */
-	uint64_t created;  /* seconds, CLOCK_REALTIME */
-	char **args;       /* NULL-ended */
-	char **guests;     /* names of those made from it, NULL-ended */
+	uint64_t bytes;   /* on disk */
+	uint64_t created; /* seconds, CLOCK_REALTIME */
+	char **args;      /* NULL-ended */
+	char **guests;    /* names of those made from it, NULL-ended */
 };
 int image_info(const struct store *store, const char *key, struct image_info *ret, struct err *err);
 void image_info_free(struct image_info *info);

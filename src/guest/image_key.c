@@ -143,7 +143,8 @@ static int make_text(const struct image_request *request, const char *label, str
 	json_object_object_add(object, "label", label ? json_object_new_string(label) : NULL);
 	json_object_object_add(object, "environment", label ? NULL : environment());
 	json_object_object_add(object, "args", strings(request->args));
-	inputs->text = str_format("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	inputs->text =
+		str_format("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 	return inputs->text ? 0 : err_num(err, ENOMEM, "describe the image");
 }
@@ -215,7 +216,8 @@ int image_newest(int images_fd, const struct image_inputs *inputs, unsigned *ret
 		auto_free char *text = NULL;
 
 		/* Two different inputs with one hash differ in their text. */
-		if (number <= best || !name || file_read(images_fd, name, KEY_TEXT_MAX, &text, NULL) < 0 || strcmp(text, inputs->text))
+		if (number <= best || !name || file_read(images_fd, name, KEY_TEXT_MAX, &text, NULL) < 0 ||
+		    strcmp(text, inputs->text))
 			continue;
 		free(key);
 		key = strdup(entry->d_name);

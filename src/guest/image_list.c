@@ -73,8 +73,8 @@ int image_list(const struct store *store, char ***ret, struct err *err)
 	return 0;
 }
 
-/* Guests made from key; `standing` only those that need it to be there. A guest whose config cannot be read counts as standing on every
- * image: better an image too many than a guest without its files. */
+/* Guests made from key; `standing` only those that need it to be there. A guest whose config cannot be read counts as standing on
+ * every image: better an image too many than a guest without its files. */
 static int find_guests(const struct store *store, const char *key, bool standing, char ***ret, struct err *err)
 {
 	auto_names char **all = NULL, **list = NULL;
@@ -86,9 +86,10 @@ static int find_guests(const struct store *store, const char *key, bool standing
 	r = add_name(&list, &count, NULL);
 	for (size_t i = 0; r == 0 && all[i]; i++) {
 		struct guest *guest = NULL;
-		bool meant = guest_open(store, all[i], &guest, NULL) < 0 ? standing
-		             : guest->spec->guest.image && !strcmp(guest->spec->guest.image, key) &&
-		                       (!standing || guest->spec->guest.storage == STORAGE_OVERLAY);
+		bool meant = guest_open(store, all[i], &guest, NULL) < 0
+				     ? standing
+				     : guest->spec->guest.image && !strcmp(guest->spec->guest.image, key) &&
+					       (!standing || guest->spec->guest.storage == STORAGE_OVERLAY);
 
 		guest_free(guest);
 		if (meant)
@@ -206,10 +207,10 @@ int image_refresh(const struct store *store, const char *key, enum template_outp
 	if (r < 0)
 		return r;
 	const struct image_request request = {
-	        .template_name = info.template_path,
-	        .args = (const char *const *)info.args,
-	        .refresh = true,
-	        .output = output,
+		.template_name = info.template_path,
+		.args = (const char *const *)info.args,
+		.refresh = true,
+		.output = output,
 	};
 
 	return image_get(store, &request, ret_key, NULL, err);

@@ -30,6 +30,8 @@ const struct section_info section_table[SECTION_COUNT] = {
                            "in the order of the file, in the guest's own mount namespace."},
 };
 
+static const char *const apparmor_choices[] = {
+        [APPARMOR_AUTO] = "auto", [APPARMOR_REQUIRE] = "require", [APPARMOR_NONE] = "none", NULL};
 const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
 static const char *const network_choices[] = {[NETWORK_BRIDGE] = "bridge", [NETWORK_NONE] = "none", NULL};
 static const char *const arch_choices[] = {
@@ -53,6 +55,11 @@ const struct key key_table[] = {
          .lxc = "lxc.start.order",
          .doc = "Its place among the guests that start with the host: lower numbers first, equal numbers together.",
          .example = "10"},
+	{SECTION_GUEST, "start-delay", &type_duration, AT(guest.start_delay), .fallback = "0", .live = FACET_FREE, .lxc = "lxc.start.delay",
+         .doc = "How long isle autostart waits after starting it before it starts the guests of the next order.", .example = "5s"},
+	{SECTION_GUEST, "groups", &type_words, AT(guest.groups), .live = FACET_FREE, .lxc = "lxc.group",
+         .doc = "Names by which isle autostart --groups chooses guests. The group onboot starts before guests without a group.",
+         .example = "onboot"},
 	{SECTION_GUEST, "image", &type_name, AT(guest.image), .max = 200, .internal = true,
          .doc = "The image that the guest was cloned from. A guest on overlay storage stands on it for as long as it lives.",
          .example = "debian-bookworm-amd64-1c9e2f60a3b75d84"},
@@ -128,6 +135,10 @@ const struct key key_table[] = {
          .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language "
                 "or in version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
          .example = "/etc/isle/seccomp/strict"},
+	{SECTION_SECURITY, "apparmor", &type_choice, AT(security.apparmor), .choices = apparmor_choices, .fallback = "auto",
+         .doc = "Whether the guest runs under an AppArmor profile of its own: auto where the kernel has AppArmor, require to refuse to start "
+                "where it has not, none for never.",
+         .example = "require"},
 	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "yes",
          .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "no"},
 

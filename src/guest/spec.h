@@ -15,6 +15,7 @@
 #define SPEC_FILE_MAX     (256 << 10)
 
 enum network_type { NETWORK_BRIDGE, NETWORK_NONE }; /* further types come below */
+enum apparmor_use { APPARMOR_AUTO, APPARMOR_REQUIRE, APPARMOR_NONE };
 enum storage_type { STORAGE_DIR, STORAGE_OVERLAY };
 enum init_kind { INIT_AUTO, INIT_SYSTEMD, INIT_SYSV, INIT_BUSYBOX, INIT_OTHER };
 
@@ -48,6 +49,8 @@ struct spec {
 		char *hostname; /* NULL: the guest's name */
 		bool autostart;
 		uint64_t start_order;
+		uint64_t start_delay;  /* ms */
+		char *groups;          /* words */
 		char *image; /* image key it was cloned from */
 		char *template_name;
 		int storage;           /* enum storage_type */
@@ -74,6 +77,7 @@ struct spec {
 		char *keep_caps, *drop_caps; /* words, beside the default set */
 		char *seccomp;               /* path of a list, "default" or "none" */
 		bool time_namespace;
+		int apparmor;               /* enum apparmor_use */
 	} security;
 	struct spec_network networks[SPEC_NETWORKS_MAX];
 	size_t network_count;

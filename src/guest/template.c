@@ -14,7 +14,7 @@
 #include "../base/str.h"
 #include "template.h"
 
-#define LXC_TEMPLATES "/usr/share/lxc/templates"
+#define LXC_TEMPLATES    "/usr/share/lxc/templates"
 #define LABEL_TIMEOUT_MS 10000
 
 /* The folders, in the order of the search. */
@@ -192,16 +192,17 @@ int template_find(const char *name, char **ret, struct err *err)
 char **template_environment(void)
 {
 	static const char *const fixed[] = {
-	        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	        "HOME=/root",
-	        "LANG=C.UTF-8",
-	        "TERM=dumb",
-	        "SHELL=/bin/sh",
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root",
+		"LANG=C.UTF-8",
+		"TERM=dumb",
+		"SHELL=/bin/sh",
 	};
 	static const char *const kept[] = {
-	        "http_proxy",      "https_proxy", "ftp_proxy", "all_proxy",        "no_proxy",      "HTTP_PROXY",     "HTTPS_PROXY",
-	        "ALL_PROXY",       "NO_PROXY",    "MIRROR",    "SECURITY_MIRROR",  "KEYRING",       "LXC_CACHE_PATH", "DOWNLOAD_KEYRING",
-	        "DEBOOTSTRAP_DIR", "TMPDIR",      "LXC_CACHE", "DOWNLOAD_SERVER",  "ISLE_UNPACK",
+		"http_proxy",      "https_proxy", "ftp_proxy",       "all_proxy",        "no_proxy",
+		"HTTP_PROXY",      "HTTPS_PROXY", "ALL_PROXY",       "NO_PROXY",         "MIRROR",
+		"SECURITY_MIRROR", "KEYRING",     "LXC_CACHE_PATH",  "DOWNLOAD_KEYRING", "DEBOOTSTRAP_DIR",
+		"TMPDIR",          "LXC_CACHE",   "DOWNLOAD_SERVER", "ISLE_UNPACK",
 	};
 	const size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]), kept_count = sizeof(kept) / sizeof(kept[0]);
 	char **env = calloc(fixed_count + kept_count + 1, sizeof(*env));
@@ -263,10 +264,8 @@ int template_label(const char *path, const char *const *args, char **ret, struct
 		argv[1] = "--label";
 		for (size_t i = 0; i < count; i++)
 			argv[2 + i] = args[i];
-		struct proc proc = {.argv = argv,
-		                    .env = (const char *const *)env,
-		                    .timeout_ms = LABEL_TIMEOUT_MS,
-		                    .ret_output = ret};
+		struct proc proc = {
+			.argv = argv, .env = (const char *const *)env, .timeout_ms = LABEL_TIMEOUT_MS, .ret_output = ret};
 
 		r = proc_run(&proc, &told);
 	}

@@ -17,27 +17,27 @@ int template_names(char ***ret, struct err *err);
  * result depends on. *ret is NULL for a template that is not isle's own. Wrong ARGS are told here. Caller frees. */
 int template_label(const char *path, const char *const *args, char **ret, struct err *err);
 
-/* The environment of templates, NULL-ended: what concerns the network and archives is kept of the caller's, the rest is fixed, so that
- * a result does not depend on who made it. Caller frees with store_names_free. */
+/* The environment of templates, NULL-ended: what concerns the network and archives is kept of the caller's, the rest is fixed, so
+ * that a result does not depend on who made it. Caller frees with store_names_free. */
 char **template_environment(void);
 
 enum template_output {
 	TEMPLATE_QUIET,    /* nothing */
 	TEMPLATE_PROGRESS, /* on a terminal the last line, rewritten in place; elsewhere a plain line
-	                    * every two seconds */
+			    * every two seconds */
 	TEMPLATE_VERBOSE,  /* everything as it comes */
 };
 
 struct template_run {
-	const char *path;        /* the executable */
-	const char *dir;         /* absolute; holds `config` in LXC's syntax, gets rootfs/ and `log` */
+	const char *path; /* the executable */
+	const char *dir;  /* absolute; holds `config` in LXC's syntax, gets rootfs/ and `log` */
 	const char *name;
-	const char *const *args; /* NULL-ended; NULL: none */
+	const char *const *args;     /* NULL-ended; NULL: none */
 	enum template_output output; /* to stderr */
-	int timeout_ms;          /* 0: none */
+	int timeout_ms;              /* 0: none */
 };
 
-/* Runs `PATH --path=DIR --name=NAME --rootfs=DIR/rootfs ARGS` in mount and pid namespaces of its own: nothing that it mounts or starts
- * outlives it, nor the caller when that is killed. On failure err carries its last line. SIGINT, SIGTERM and SIGHUP meanwhile end the
- * template and are a failure (-EINTR), so that the caller can clear up. */
+/* Runs `PATH --path=DIR --name=NAME --rootfs=DIR/rootfs ARGS` in mount and pid namespaces of its own: nothing that it mounts or
+ * starts outlives it, nor the caller when that is killed. On failure err carries its last line. SIGINT, SIGTERM and SIGHUP
+ * meanwhile end the template and are a failure (-EINTR), so that the caller can clear up. */
 int template_run(const struct template_run *run, struct err *err);

@@ -34,10 +34,10 @@ struct output {
 	bool terminal;
 	char line[LINE_MAX_SHOWN + 1]; /* the one that is coming in */
 	size_t len;
-	char last[LINE_MAX_SHOWN + 1]; /* the last whole one that is not blank */
+	char last[LINE_MAX_SHOWN + 1];  /* the last whole one that is not blank */
 	char cause[LINE_MAX_SHOWN + 1]; /* the last that names a reason, "" when it was long ago */
-	int cause_age;                 /* lines since */
-	uint64_t next_ms;              /* when the next may be shown where there is no terminal */
+	int cause_age;                  /* lines since */
+	uint64_t next_ms;               /* when the next may be shown where there is no terminal */
 };
 
 struct task {
@@ -83,8 +83,9 @@ static void show_line(struct output *output)
 /* A script's last words are often that it failed; why stands a line or two above. */
 static bool is_cause(const char *line)
 {
-	static const char *const words[] = {"command not found", ": not found", "No space left on device", "Permission denied",
-	                                    "E: ",               "dpkg: error", "Read-only file system",   "Could not resolve"};
+	static const char *const words[] = {
+		"command not found", ": not found",           "No space left on device", "Permission denied", "E: ",
+		"dpkg: error",       "Read-only file system", "Could not resolve"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strstr(line, words[i]))
@@ -311,13 +312,13 @@ static int reap(struct task *task, const struct template_run *run, struct err *e
 
 	if (WIFEXITED(status)) {
 		int r = err_set(err, WEXITSTATUS(status) == 2 ? ERR_USAGE : ERR_FAILED, "run the template %s: %s%.*s%s%.110s", name,
-		                *last ? "" : "it failed without a word", *cause ? 80 : 180, last, *cause ? ": " : "", cause);
+				*last ? "" : "it failed without a word", *cause ? 80 : 180, last, *cause ? ": " : "", cause);
 
 		(void)add_hint(task->output.cause, err);
 		return r;
 	}
 	return err_set(err, ERR_FAILED, "run the template %s: killed by signal %d (%s)", name, WTERMSIG(status),
-	               strsignal(WTERMSIG(status)));
+		       strsignal(WTERMSIG(status)));
 }
 
 int template_run(const struct template_run *run, struct err *err)
@@ -347,7 +348,8 @@ int template_run(const struct template_run *run, struct err *err)
 		if (task.output.how == TEMPLATE_PROGRESS && task.output.terminal)
 			dprintf(STDERR_FILENO, "\r\033[K");
 		if (r == -ETIMEDOUT)
-			r = err_set(err, ERR_TIMEOUT, "run the template %s: not done after %d s", run->path, run->timeout_ms / 1000);
+			r = err_set(err, ERR_TIMEOUT, "run the template %s: not done after %d s", run->path,
+				    run->timeout_ms / 1000);
 		else if (r == -EINTR)
 			r = err_num(err, EINTR, "run the template %s", run->path);
 		else if (r < 0)

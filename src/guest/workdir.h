@@ -5,9 +5,9 @@
 
 #include "../base/err.h"
 
-/* Makes name (a dot-name) in dir_fd, mode 0700, and holds it with flock(2): the lock ends with the descriptor *ret_fd. What a killed
- * process left under that name is removed first. When somebody else is making it, waits; once that one is done *ret_fd is -1 and
- * *ret_waited true: look for what was made, then call again. ret_waited NULL: calls again by itself. */
+/* Makes name (a dot-name) in dir_fd, mode 0700, and holds it with flock(2): the lock ends with the descriptor *ret_fd. What a
+ * killed process left under that name is removed first. When somebody else is making it, waits; once that one is done *ret_fd is -1
+ * and *ret_waited true: look for what was made, then call again. ret_waited NULL: calls again by itself. */
 int workdir_make(int dir_fd, const char *name, int *ret_fd, bool *ret_waited, struct err *err);
 
 /* Syncs the folder's file system when `whole`, else the folder itself, then renames it; -EEXIST when dst_name exists. */

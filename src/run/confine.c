@@ -4,6 +4,9 @@
 #include <string.h>
 #include <sys/personality.h>
 
+#include "../base/str.h"
+#include "../kernel/apparmor.h"
+#include "../kernel/host.h"
 #include "../kernel/privs.h"
 #include "confine.h"
 
@@ -17,7 +20,35 @@ static bool is_arch32(const char *arch)
 	return false;
 }
 
-int confine_prepare(const struct spec *spec, const char *cache, struct confinement *ret, struct err *err)
+static int profile_name(const struct store *store, const char *name, char *ret, size_t size)
+{
+	return str_print(ret, size, "isle%s%s-%s", store->tag[0] ? "_" : "", store->tag, name);
+}
+
+static int prepare_label(const struct store *store, const char *name, const struct spec *spec, struct confinement *made, struct err *err)
+{
+	if (spec->security.apparmor == APPARMOR_NONE)
+		return 0;
+	if (!host_get()->apparmor) {
+		if (spec->security.apparmor != APPARMOR_REQUIRE)
+			return 0;
+		(void)err_set(err, ERR_FAILED, "run the guest under AppArmor, which its config requires: this kernel has none");
+		return err_hint(err, "boot with apparmor=1 security=apparmor, or set security.apparmor = auto");
+	}
+	int r = profile_name(store, name, made->profile, sizeof(made->profile));
+
+	return r < 0 ? r : apparmor_load(made->profile, store->cache, err);
+}
+
+void confine_forget(const struct store *store, const char *name)
+{
+	char profile[96];
+
+	if (host_get()->apparmor && profile_name(store, name, profile, sizeof(profile)) == 0)
+		(void)apparmor_remove(profile, store->cache, NULL); /* one that stays is replaced by the next guest of the name */
+}
+
+int confine_prepare(const struct store *store, const char *name, const struct spec *spec, struct confinement *ret, struct err *err)
 {
 	struct confinement made = {.open_files = spec->limits.open_files, .arch32 = is_arch32(spec->guest.arch)};
 	struct seccomp_request request = {
@@ -26,11 +57,13 @@ int confine_prepare(const struct spec *spec, const char *cache, struct confineme
 		.checkpoint_ready = spec->guest.checkpoint_ready && !spec->security.nesting,
 		.privileged = spec->security.privileged,
 		.arch32 = made.arch32,
-		.cache = cache,
+		.cache = store->cache,
 	};
 	int r = privs_keep_mask(spec->security.keep_caps, spec->security.drop_caps, spec->security.nesting, &made.capabilities,
 				err);
 
+	if (r == 0)
+		r = prepare_label(store, name, spec, &made, err);
 	if (r == 0)
 		r = seccomp_prepare(&request, &made.filter, err);
 	if (r == 0)
@@ -41,6 +74,11 @@ int confine_prepare(const struct spec *spec, const char *cache, struct confineme
 void confine_free(struct confinement *confinement)
 {
 	seccomp_free(&confinement->filter);
+}
+
+int confine_label(const struct confinement *confinement, struct err *err)
+{
+	return confinement->profile[0] ? apparmor_on_exec(confinement->profile, err) : 0;
 }
 
 int confine_powers(const struct confinement *confinement, struct err *err)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "../guest/record.h"
+#include "confine.h"
 #include "create.h"
 #include "destroy.h"
 #include "repair.h"
@@ -37,6 +38,8 @@ int destroy_guest(const struct store *store, const char *name, bool force, struc
 		r = make_sure_it_is_stopped(guest, force, err);
 	if (r == 0)
 		r = create_discard(guest, err);
+	if (r == 0)
+		confine_forget(store, name);
 	guest_free(guest);
 	return r;
 }

@@ -278,7 +278,8 @@ static bool change_interface(const char *line, struct buf *out)
 	char words[5][16] = {""};
 	int count = sscanf(line, "%15s %15s %15s %15s %15s", words[0], words[1], words[2], words[3], words[4]);
 
-	if (count != 4 || strcmp(words[0], "iface") || strcmp(words[1], "eth0") || strcmp(words[2], "inet") || strcmp(words[3], "dhcp"))
+	if (count != 4 || strcmp(words[0], "iface") || strcmp(words[1], "eth0") || strcmp(words[2], "inet") ||
+	    strcmp(words[3], "dhcp"))
 		return false;
 	buf_add(out, "# isle sets the address before the guest boots.\niface eth0 inet manual");
 	return true;
@@ -320,7 +321,7 @@ int personalise_inside(const struct personalise *what, struct err *err)
 
 	if (r == 0)
 		r = set_hosts(etc_fd, what->hostname, err);
-	if (r == 0)
+	if (r == 0 && what->machine_id)
 		r = set_machine_id(etc_fd, what->machine_id, err);
 	if (r == 0 && what->timezone)
 		r = set_timezone(etc_fd, what->timezone, err);

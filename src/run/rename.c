@@ -9,6 +9,7 @@
 
 #include "../base/clean.h"
 #include "../guest/record.h"
+#include "confine.h"
 #include "personalise.h"
 #include "rename.h"
 #include "repair.h"
@@ -81,6 +82,8 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 			(void)move(store, to, from, NULL); /* the first failure is the one to tell */
 	}
 	store_unlock_name(store, to, &to_lock);
+	if (r == 0)
+		confine_forget(store, from);
 	guest_free(guest);
 	return r;
 }

@@ -18,6 +18,11 @@ static bool mapped(const struct run *run)
 	return !run->spec->security.privileged;
 }
 
+static bool labelled(const struct run *run)
+{
+	return run->host->apparmor && run->spec->security.apparmor != APPARMOR_NONE;
+}
+
 static bool with_mounts(const struct run *run)
 {
 	return run->mode == RUN_START && run->spec->mount_count > 0;
@@ -34,6 +39,7 @@ const struct step step_table[] = {
 	{"root storage", HOST, NULL, step_root_storage, NULL,
 	 "mount the root file system, id-mapped, detached from the host's tree"},
 	{"mount sources", HOST, with_mounts, step_sources, NULL, "open what the config mounts into the guest"},
+	{"AppArmor", GUEST, labelled, step_label, NULL, "choose the AppArmor profile that init enters"},
 	{"control groups", GUEST, NULL, step_enter_groups, NULL, "enter the control groups and make their root the guest's"},
 	{"become root", GUEST, NULL, step_become_root, NULL, "become root of the user namespace"},
 	{"private mounts", GUEST, NULL, step_private_mounts, NULL, "cut mount propagation from and to the host"},

@@ -40,6 +40,7 @@ void step_network_undo(struct run *run);
 int step_record(struct run *run, struct err *err);
 
 /* GUEST rows (steps_guest.c, system_mounts.c, guest_files.c) */
+int step_label(struct run *run, struct err *err);
 int step_enter_groups(struct run *run, struct err *err);
 int step_become_root(struct run *run, struct err *err);
 int step_private_mounts(struct run *run, struct err *err);

@@ -34,10 +34,10 @@ static int dir_usage(int guest_fd, uint64_t *ret, struct err *err)
 }
 
 const struct storage storage_dir = {
-        .name = "dir",
-        .doc = "a plain folder: shares no file with other guests, takes the image's size",
-        .usable = dir_usable,
-        .clone = dir_clone,
-        .mount = dir_mount,
-        .usage = dir_usage,
+	.name = "dir",
+	.doc = "a plain folder: shares no file with other guests, takes the image's size",
+	.usable = dir_usable,
+	.clone = dir_clone,
+	.mount = dir_mount,
+	.usage = dir_usage,
 };

@@ -29,7 +29,8 @@ int layer_open(int dir_fd, const char *name, int userns_fd, int *ret_fd, struct 
 		int num = err_sys(err, "map the ids of %s", shown);
 
 		if (num == -EINVAL || num == -EOPNOTSUPP || num == -ENOSYS)
-			err_hint(err, "this file system or kernel has no id-mapped mounts; keep isle's folder on ext4, xfs or btrfs");
+			err_hint(err,
+				 "this file system or kernel has no id-mapped mounts; keep isle's folder on ext4, xfs or btrfs");
 		return num;
 	}
 	*ret_fd = take_fd(&fd);

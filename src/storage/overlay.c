@@ -159,10 +159,10 @@ static int overlay_usage(int guest_fd, uint64_t *ret, struct err *err)
 }
 
 const struct storage storage_overlay = {
-        .name = "overlay",
-        .doc = "the guest's changes over the image: made in no time, shares the image's files with its other guests",
-        .usable = overlay_usable,
-        .clone = overlay_clone,
-        .mount = overlay_mount,
-        .usage = overlay_usage,
+	.name = "overlay",
+	.doc = "the guest's changes over the image: made in no time, shares the image's files with its other guests",
+	.usable = overlay_usable,
+	.clone = overlay_clone,
+	.mount = overlay_mount,
+	.usage = overlay_usage,
 };

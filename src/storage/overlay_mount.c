@@ -25,7 +25,8 @@
 #define BUSY_TRIES 40 /* times 50 ms */
 
 /* overlayfs makes its own files (work folder, index, white-outs) as whoever mounted it, which in an id-mapped layer must be
- * the guest's root: host root has no id there (EOVERFLOW). So the mount is made with that file system uid, all capabilities kept. */
+ * the guest's root: host root has no id there (EOVERFLOW). So the mount is made with that file system uid, all capabilities kept.
+ */
 struct maker {
 	uid_t uid;
 	gid_t gid;
@@ -67,9 +68,12 @@ static void maker_leave(const struct maker *old)
 static int context_open(int *ret_fd, struct err *err)
 {
 	static const char *const settings[][2] = {
-	        {"source", "isle"},      {"metacopy", "off"}, {"xino", "auto"},
-	        /* File handles, by which a checkpoint names open and watched files, need both. */
-	        {"index", "on"},         {"nfs_export", "on"},
+		{"source", "isle"},
+		{"metacopy", "off"},
+		{"xino", "auto"},
+		/* File handles, by which a checkpoint names open and watched files, need both. */
+		{"index", "on"},
+		{"nfs_export", "on"},
 	};
 	auto_close int fd = fsopen("overlay", FSOPEN_CLOEXEC);
 

@@ -30,7 +30,7 @@ struct unpack {
 	const struct unpack_limits *limits;
 	struct archive_entry *entry;
 	int root_fd;
-	const char *name;  /* the entry's, below the root; "" is the root itself */
+	const char *name; /* the entry's, below the root; "" is the root itself */
 	uint64_t entries, bytes;
 	struct folder_time *folders;
 	size_t folder_count, folder_room;
@@ -164,8 +164,9 @@ static int owner_of(struct unpack *unpack, uid_t *ret_uid, gid_t *ret_gid)
 static void times_of(struct archive_entry *entry, struct timespec times[2])
 {
 	times[1] = (struct timespec){.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)};
-	times[0] = archive_entry_atime_is_set(entry) ? (struct timespec){archive_entry_atime(entry), archive_entry_atime_nsec(entry)}
-	                                             : times[1];
+	times[0] = archive_entry_atime_is_set(entry)
+			   ? (struct timespec){archive_entry_atime(entry), archive_entry_atime_nsec(entry)}
+			   : times[1];
 }
 
 /* File capabilities as any namespace means them; all other attributes are dropped. */
@@ -177,7 +178,8 @@ static int set_capability(struct unpack *unpack, int fd)
 
 	archive_entry_xattr_reset(unpack->entry);
 	while (archive_entry_xattr_next(unpack->entry, &name, &value, &size) == ARCHIVE_OK)
-		if (name && !strcmp(name, "security.capability") && size == CAPABILITY_SIZE && fsetxattr(fd, name, value, size, 0) < 0)
+		if (name && !strcmp(name, "security.capability") && size == CAPABILITY_SIZE &&
+		    fsetxattr(fd, name, value, size, 0) < 0)
 			return fail(unpack, "set the capabilities of");
 	return 0;
 }
@@ -207,7 +209,8 @@ static int set_marks(struct unpack *unpack, int fd, bool is_file)
 
 static int read_failure(struct unpack *unpack)
 {
-	auto_free char *text = str_escape(archive_error_string(unpack->archive) ? archive_error_string(unpack->archive) : "it is damaged");
+	auto_free char *text =
+		str_escape(archive_error_string(unpack->archive) ? archive_error_string(unpack->archive) : "it is damaged");
 	auto_free char *name = str_escape(unpack->name);
 
 	if (!*unpack->name)
@@ -420,7 +423,7 @@ int unpack_entries(struct archive *archive, const struct unpack_limits *limits, 
 			return read_failure(&unpack);
 		if (++unpack.entries > limits->entries)
 			return err_set(err, ERR_FAILED, "unpack: the archive has more than %llu entries",
-			               (unsigned long long)limits->entries);
+				       (unsigned long long)limits->entries);
 		const char *name = archive_entry_pathname(unpack.entry);
 
 		unpack.name = name ? name : "";

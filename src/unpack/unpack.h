@@ -8,7 +8,7 @@
 struct archive;
 
 struct unpack_limits {
-	uint64_t bytes;      /* of file contents, and of any one file's size */
+	uint64_t bytes; /* of file contents, and of any one file's size */
 	uint64_t entries;
 	unsigned seconds;
 };

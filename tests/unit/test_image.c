@@ -18,8 +18,8 @@
 #include "scratch.h"
 
 /* The start of each: counts its runs in COUNT and makes the least that passes for a system. */
-#define HEAD                                                                                                                         \
-	"#!/bin/sh\nset -e\nfor a; do case $a in --path=*) path=${a#*=};; --rootfs=*) rootfs=${a#*=};; esac; done\n"                  \
+#define HEAD                                                                                                         \
+	"#!/bin/sh\nset -e\nfor a; do case $a in --path=*) path=${a#*=};; --rootfs=*) rootfs=${a#*=};; esac; done\n" \
 	"echo run >>\"$LXC_CACHE_PATH/count\"\nmkdir -p $rootfs/bin $rootfs/dev\necho >$rootfs/bin/sh\n"
 
 struct bench {
@@ -215,11 +215,11 @@ static void namespaces_of_its_own(void **state)
 	auto_free char *key = NULL;
 
 	write_template(bench, "busy",
-	               "mkdir $rootfs/mnt\nmount -t tmpfs tmpfs $rootfs/mnt\n"
-	               "[ \"$(cat /proc/1/comm)\" != init ] || exit 9\n"
-	               "[ $$ -lt 100 ] || exit 8\n"
-	               "sleep 98761 &\n(setsid sleep 98762 &)\n"
-	               "read line && exit 7\nexit 0\n");
+		       "mkdir $rootfs/mnt\nmount -t tmpfs tmpfs $rootfs/mnt\n"
+		       "[ \"$(cat /proc/1/comm)\" != init ] || exit 9\n"
+		       "[ $$ -lt 100 ] || exit 8\n"
+		       "sleep 98761 &\n(setsid sleep 98762 &)\n"
+		       "read line && exit 7\nexit 0\n");
 	assert_int_equal(file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &before, NULL), 0);
 	assert_int_equal(get(bench, "busy", NULL, false, &key, NULL), 0);
 	assert_int_equal(file_read(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &after, NULL), 0);
@@ -362,10 +362,10 @@ static void removed_only_when_free(void **state)
 	assert_int_equal(err.code, ERR_STATE);
 	close(fd);
 
-	auto_free char *on = str_format("[guest]\nid = 0123456789abcdef0123456789abcdef\nimage = %s\nstorage = overlay\n[security]\nids = 6553600\n",
-	                                key);
-	auto_free char *copy = str_format("[guest]\nid = 1123456789abcdef0123456789abcdef\nimage = %s\nstorage = dir\n[security]\nids = 6619136\n",
-	                                  key);
+	auto_free char *on = str_format(
+		"[guest]\nid = 0123456789abcdef0123456789abcdef\nimage = %s\nstorage = overlay\n[security]\nids = 6553600\n", key);
+	auto_free char *copy = str_format(
+		"[guest]\nid = 1123456789abcdef0123456789abcdef\nimage = %s\nstorage = dir\n[security]\nids = 6619136\n", key);
 
 	write_guest(bench, "stands", on);
 	write_guest(bench, "copied", copy);
@@ -421,17 +421,17 @@ static void listed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        bench_test(built_once),
-	        bench_test(refreshed_beside_the_old),
-	        bench_test(a_failure_leaves_nothing),
-	        bench_test(unknown_templates),
-	        bench_test(namespaces_of_its_own),
-	        bench_test(too_slow),
-	        bench_test(killed_builder),
-	        bench_test(interrupted_builder),
-	        bench_test(two_at_once),
-	        bench_test(removed_only_when_free),
-	        bench_test(listed),
+		bench_test(built_once),
+		bench_test(refreshed_beside_the_old),
+		bench_test(a_failure_leaves_nothing),
+		bench_test(unknown_templates),
+		bench_test(namespaces_of_its_own),
+		bench_test(too_slow),
+		bench_test(killed_builder),
+		bench_test(interrupted_builder),
+		bench_test(two_at_once),
+		bench_test(removed_only_when_free),
+		bench_test(listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,8 +236,8 @@ static void reads_an_old_hand_made_guest(void **state)
 	expect(scene, "limits.cpu-weight", "50");
 	expect(scene, "limits.open-files", "4096");
 	expect(scene, "security.drop-capabilities", "net_raw");
+	expect(scene, "guest.start-delay", "5s");
 	expect_note(scene, "lxc.net.2.type = macvlan");
-	expect_note(scene, "lxc.start.delay");
 	expect_note(scene, "/elsewhere");
 	expect_note(scene, "lxc.cgroup2.io.weight");
 	expect_note(scene, "lxc.hook.pre-start");

@@ -385,6 +385,11 @@ static void test_signals(void **state)
 
 	(void)state;
 	start();
+	/* It answers: its preparations are over. */
+	int early = fake_guest_attach(&guest, 0, 0);
+
+	assert_true(fake_guest_expect(early, "hello", out, sizeof(out), SOON));
+	close(early);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		assert_int_equal(proc_signal(guest.monitor_pidfd, signals[i]), 0);
 	int fd = fake_guest_attach(&guest, 0, 0);

@@ -140,17 +140,16 @@ struct place {
 
 static struct place place_make(const struct scratch *scratch, const struct storage *storage)
 {
-	struct place place = {.image_fd = make_folder(scratch->fd, "image", 0700), .guest_fd = make_folder(scratch->fd, "guest", 0700)};
+	struct place place = {.image_fd = make_folder(scratch->fd, "image", 0700),
+			      .guest_fd = make_folder(scratch->fd, "guest", 0700)};
 	auto_close int rootfs = make_folder(place.image_fd, "rootfs", 0755);
 	auto_close int etc = make_folder(rootfs, "etc", 0755);
 
 	put(etc, "hostname", "image\n", 0644);
 	put(etc, "shadow", "secret\n", 0600);
 	assert_int_equal(storage->clone(place.guest_fd, place.image_fd, NULL), 0);
-	place.place = (struct storage_place){.guest_fd = place.guest_fd,
-	                                     .image_fd = place.image_fd,
-	                                     .guest_path = scratch->path,
-	                                     .image_path = scratch->path};
+	place.place = (struct storage_place){
+		.guest_fd = place.guest_fd, .image_fd = place.image_fd, .guest_path = scratch->path, .image_path = scratch->path};
 	return place;
 }
 
@@ -475,18 +474,18 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        scratch_test(copy_keeps_everything),
-	        scratch_test(usage_counts_links_once),
-	        scratch_test(a_bottomless_tree_is_refused),
-	        scratch_test(dir_is_mapped),
-	        scratch_test(overlay_is_mapped),
-	        scratch_test(overlay_by_path),
-	        scratch_test(overlay_by_descriptor),
-	        scratch_test(overlay_without_map),
-	        scratch_test(overlay_has_no_image),
-	        scratch_test(overlay_waits_for_the_one_before),
-	        scratch_test(probing_leaves_nothing),
-	        cmocka_unit_test(names),
+		scratch_test(copy_keeps_everything),
+		scratch_test(usage_counts_links_once),
+		scratch_test(a_bottomless_tree_is_refused),
+		scratch_test(dir_is_mapped),
+		scratch_test(overlay_is_mapped),
+		scratch_test(overlay_by_path),
+		scratch_test(overlay_by_descriptor),
+		scratch_test(overlay_without_map),
+		scratch_test(overlay_has_no_image),
+		scratch_test(overlay_waits_for_the_one_before),
+		scratch_test(probing_leaves_nothing),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

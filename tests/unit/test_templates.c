@@ -133,8 +133,8 @@ static char *label_on_host(const struct scratch *scratch, const char *list, cons
 		    mount(file, "/etc/os-release", NULL, MS_BIND, NULL) < 0 || mount("none", "/etc/apt", "tmpfs", 0, NULL) < 0 ||
 		    mkdir("/etc/apt/sources.list.d", 0755) < 0 ||
 		    (list && file_replace_quick(AT_FDCWD, "/etc/apt/sources.list", list, strlen(list), 0644, NULL) < 0) ||
-		    (sources &&
-		     file_replace_quick(AT_FDCWD, "/etc/apt/sources.list.d/debian.sources", sources, strlen(sources), 0644, NULL) < 0) ||
+		    (sources && file_replace_quick(AT_FDCWD, "/etc/apt/sources.list.d/debian.sources", sources, strlen(sources),
+						   0644, NULL) < 0) ||
 		    run("debian", "--label --arch amd64", &label, NULL) < 0 || write(out[1], label, strlen(label)) < 0)
 			_exit(1);
 		_exit(0);
@@ -157,14 +157,14 @@ static void the_hosts_mirror(void **state)
 	} rows[] = {
 		{NULL, NULL, "", ""},
 		{"deb http://a.example/debian bookworm main\n", NULL, "http://a.example/debian", ""},
-		{"deb http://a.example/debian/ bookworm main # why\ndeb http://s.example/debian-security/ bookworm-security main\n", NULL,
-		 "http://a.example/debian", "http://s.example/debian-security"},
+		{"deb http://a.example/debian/ bookworm main # why\ndeb http://s.example/debian-security/ bookworm-security main\n",
+		 NULL, "http://a.example/debian", "http://s.example/debian-security"},
 		{"# deb http://old.example/debian bookworm main\ndeb [arch=amd64 signed-by=/k.gpg] https://a.example/debian bookworm main contrib\n",
 		 NULL, "https://a.example/debian", ""},
 		{"deb-src http://src.example/debian bookworm main\ndeb cdrom:[Debian]/ bookworm main\n", NULL, "", ""},
 		/* Others use the same suite names. */
-		{"deb http://vendor.example/debian/12/prod bookworm main\ndeb http://a.example/debian bookworm main\n", NULL, "http://a.example/debian",
-		 ""},
+		{"deb http://vendor.example/debian/12/prod bookworm main\ndeb http://a.example/debian bookworm main\n", NULL,
+		 "http://a.example/debian", ""},
 		{"deb http://docker.example/linux/debian bookworm stable\n", NULL, "", ""},
 		{NULL,
 		 "Types: deb deb-src\nURIs: http://a.example/debian/\nSuites: bookworm bookworm-updates\nComponents: main non-free-firmware\n\n"

@@ -21,7 +21,7 @@ struct item {
 	const char *data;
 	mode_t perm;
 	int64_t uid, gid;
-	int64_t size;  /* beyond data: a hole */
+	int64_t size; /* beyond data: a hole */
 	dev_t device;
 	bool capability;
 };
@@ -67,7 +67,8 @@ static void write_archive(const struct scratch *scratch, const struct item *item
 			static const char zeros[65536];
 
 			for (; left > 0; left -= (int64_t)sizeof(zeros))
-				(void)archive_write_data(archive, zeros, left > (int64_t)sizeof(zeros) ? sizeof(zeros) : (size_t)left);
+				(void)archive_write_data(archive, zeros,
+							 left > (int64_t)sizeof(zeros) ? sizeof(zeros) : (size_t)left);
 		} else if (item->type == AE_IFREG && item->data) {
 			(void)archive_write_data(archive, item->data, strlen(item->data));
 		}
@@ -94,10 +95,10 @@ static char *unpack(const struct scratch *scratch, const char *option)
 	return proc_run(&proc, &err) < 0 ? strdup(err.what) : NULL;
 }
 
-#define ARCHIVE(scratch, ...)                                                                                                        \
-	do {                                                                                                                         \
-		const struct item items_[] = {__VA_ARGS__};                                                                          \
-		write_archive(scratch, items_, sizeof(items_) / sizeof(items_[0]), false);                                           \
+#define ARCHIVE(scratch, ...)                                                              \
+	do {                                                                               \
+		const struct item items_[] = {__VA_ARGS__};                                \
+		write_archive(scratch, items_, sizeof(items_) / sizeof(items_[0]), false); \
 	} while (0)
 
 static void refused(const struct scratch *scratch, const char *entry, const char *why)
@@ -347,9 +348,15 @@ static void control_bytes_are_escaped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		scratch_test(good_archive),   scratch_test(names_that_lead_out), scratch_test(links_on_the_way),
-		scratch_test(hard_links_out), scratch_test(devices),             scratch_test(owners),
-		scratch_test(bombs),          scratch_test(damaged),             scratch_test(the_target_must_be_empty),
+		scratch_test(good_archive),
+		scratch_test(names_that_lead_out),
+		scratch_test(links_on_the_way),
+		scratch_test(hard_links_out),
+		scratch_test(devices),
+		scratch_test(owners),
+		scratch_test(bombs),
+		scratch_test(damaged),
+		scratch_test(the_target_must_be_empty),
 		scratch_test(control_bytes_are_escaped),
 	};
 

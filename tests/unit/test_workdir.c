@@ -36,7 +36,8 @@ static pid_t maker(const struct scratch *scratch, long ms)
 		int fd;
 		bool waited;
 
-		if (workdir_make(scratch->fd, ".new-x", &fd, &waited, NULL) < 0 || mkdirat(fd, "half", 0700) < 0 || write(ready[1], "", 1) != 1)
+		if (workdir_make(scratch->fd, ".new-x", &fd, &waited, NULL) < 0 || mkdirat(fd, "half", 0700) < 0 ||
+		    write(ready[1], "", 1) != 1)
 			_exit(1);
 		if (ms < 0)
 			for (;;)
@@ -207,13 +208,13 @@ static void crowd(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        scratch_test(made_and_renamed),
-	        scratch_test(second_waits_for_the_first),
-	        scratch_test(what_a_killed_maker_left_is_taken_over),
-	        scratch_test(killed_while_another_waits),
-	        scratch_test(sweep_takes_only_the_dead),
-	        scratch_test(shared_is_not_claimed),
-	        scratch_test(crowd),
+		scratch_test(made_and_renamed),
+		scratch_test(second_waits_for_the_first),
+		scratch_test(what_a_killed_maker_left_is_taken_over),
+		scratch_test(killed_while_another_waits),
+		scratch_test(sweep_takes_only_the_dead),
+		scratch_test(shared_is_not_claimed),
+		scratch_test(crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

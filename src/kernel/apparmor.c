@@ -1,0 +1,212 @@
+/* AppArmor: a profile per guest, compiled once, loaded at start, entered when its init is executed. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/clean.h"
+#include "../base/file.h"
+#include "../base/path.h"
+#include "../base/proc.h"
+#include "../base/str.h"
+#include "apparmor.h"
+
+#ifdef HAVE_LIBAPPARMOR
+#include <sys/apparmor.h>
+
+#define PROFILES "/sys/kernel/security/apparmor/profiles"
+#define FEATURES "/sys/kernel/security/apparmor/features"
+#define PARSER_MS 60000
+#define POLICY_MAX (4 << 20)
+
+/* Beside the program in a build tree, else where it was installed. */
+static char *read_template(struct err *err)
+{
+	static const char name[] = "apparmor/guest.profile";
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *text = NULL;
+
+	self[len > 0 ? len : 0] = '\0';
+	char *slash = strrchr(self, '/');
+	auto_free char *beside = slash ? str_format("%.*s/config/%s", (int)(slash - self), self, name) : NULL;
+
+	if (beside && file_read(AT_FDCWD, beside, 65536, &text, NULL) == 0)
+		return text;
+	int r = file_read(AT_FDCWD, ISLE_DATADIR "/apparmor/guest.profile", 65536, &text, NULL);
+	if (r < 0)
+		(void)err_num(err, r, "read the AppArmor profile of guests, %s/%s", ISLE_DATADIR, name);
+	return text;
+}
+
+static char *fill_template(const char *template, const char *name)
+{
+	static const char mark[] = "@NAME@";
+	auto_buf struct buf out = {0};
+
+	for (const char *at = template, *next; *at; at = next) {
+		next = strstr(at, mark);
+		if (!next) {
+			buf_add(&out, at);
+			break;
+		}
+		buf_add_bytes(&out, at, (size_t)(next - at));
+		buf_add(&out, name);
+		next += sizeof(mark) - 1;
+	}
+	return buf_take(&out);
+}
+
+/* One line a profile: NAME (MODE). */
+bool apparmor_loaded(const char *name)
+{
+	auto_free char *text = NULL;
+	auto_free char *wanted = str_format("%s (", name);
+
+	if (!wanted || file_read(AT_FDCWD, PROFILES, 16 << 20, &text, NULL) < 0)
+		return false;
+	for (const char *at = text; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (str_starts(at, wanted))
+			return true;
+		if (!*at)
+			break;
+	}
+	return false;
+}
+
+/* The compiled form depends on the profile's text and on the kernel: a file of another one is never taken. */
+static char *cache_name(const char *name, const char *text)
+{
+	struct stat st;
+	uint64_t hash = str_hash(STR_HASH_SEED, text, strlen(text));
+	char release[128] = "";
+	auto_close int fd = open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, release, sizeof(release) - 1) > 0)
+		hash = str_hash(hash, release, strlen(release));
+	if (stat(FEATURES, &st) == 0)
+		hash = str_hash(hash, &st.st_nlink, sizeof(st.st_nlink));
+	return str_format("apparmor-%s-%016llx", name, (unsigned long long)hash);
+}
+
+static int compile(const char *text, char **ret, size_t *ret_len, struct err *err)
+{
+	const char *const argv[] = {"/usr/sbin/apparmor_parser", "--quiet", "--skip-cache", "--skip-kernel-load", "--stdout", NULL};
+	struct proc proc = {.argv = argv, .input = text, .timeout_ms = PARSER_MS, .ret_output = ret, .ret_output_len = ret_len};
+	int r = proc_run(&proc, err);
+
+	if (r == -ENOENT) {
+		(void)err_num(err, EOPNOTSUPP, "compile the guest's AppArmor profile: there is no apparmor_parser");
+		(void)err_hint(err, "apt-get install apparmor, or switch it off for this guest: security.apparmor = none");
+		return -EOPNOTSUPP;
+	}
+	return r;
+}
+
+static int load_policy(const char *policy, size_t len, const char *name, struct err *err)
+{
+	aa_kernel_interface *kernel = NULL;
+
+	if (aa_kernel_interface_new(&kernel, NULL, NULL) < 0)
+		return err_sys(err, "reach the kernel's AppArmor");
+	int r = aa_kernel_interface_replace_policy(kernel, policy, len) < 0 ? err_sys(err, "load the AppArmor profile %s", name) : 0;
+
+	aa_kernel_interface_unref(kernel);
+	return r;
+}
+
+int apparmor_load(const char *name, const char *cache, struct err *err)
+{
+	auto_free char *template = read_template(err);
+	auto_free char *text = template ? fill_template(template, name) : NULL;
+	auto_free char *file = text ? cache_name(name, text) : NULL;
+	auto_free char *policy = NULL;
+	auto_close int dir = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t len = 0;
+
+	if (!template)
+		return -ENOENT;
+	if (!text || !file)
+		return err_num(err, ENOMEM, "make the AppArmor profile %s", name);
+	if (dir < 0)
+		return err_sys(err, "open %s", cache);
+	bool cached = file_read(dir, file, POLICY_MAX, &policy, &len) == 0;
+
+	if (cached && apparmor_loaded(name))
+		return 0;
+	if (!cached) {
+		int r = compile(text, &policy, &len, err);
+		if (r == 0)
+			r = file_replace(dir, file, policy, len, 0600, err);
+		if (r < 0)
+			return r;
+	}
+	return load_policy(policy, len, name, err);
+}
+
+/* Compiled forms of the profile, for whichever kernel. */
+static void forget_cached(const char *name, const char *cache)
+{
+	auto_free char *prefix = str_format("apparmor-%s-", name);
+	auto_closedir DIR *dir = opendir(cache);
+
+	for (struct dirent *entry; prefix && dir && (entry = readdir(dir));)
+		if (str_starts(entry->d_name, prefix) && strlen(entry->d_name) == strlen(prefix) + 16)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0); /* a file that stays is only read for the same text */
+}
+
+int apparmor_remove(const char *name, const char *cache, struct err *err)
+{
+	aa_kernel_interface *kernel = NULL;
+	int r = 0;
+
+	forget_cached(name, cache);
+	if (!apparmor_loaded(name))
+		return 0;
+	if (aa_kernel_interface_new(&kernel, NULL, NULL) < 0)
+		return err_sys(err, "reach the kernel's AppArmor");
+	if (aa_kernel_interface_remove_policy(kernel, name) < 0 && errno != ENOENT)
+		r = err_sys(err, "remove the AppArmor profile %s", name);
+	aa_kernel_interface_unref(kernel);
+	return r;
+}
+
+#else
+
+int apparmor_load(const char *name, const char *cache, struct err *err)
+{
+	(void)err_num(err, EOPNOTSUPP, "load the AppArmor profile %s: isle was built without libapparmor", name);
+	return -EOPNOTSUPP;
+}
+
+bool apparmor_loaded(const char *name)
+{
+	return false;
+}
+
+int apparmor_remove(const char *name, const char *cache, struct err *err)
+{
+	return 0;
+}
+
+#endif
+
+/* By hand and not by aa_change_onexec(2): that names its thread by number, which is another process's where a new pid namespace still
+ * looks at the host's /proc. */
+int apparmor_on_exec(const char *name, struct err *err)
+{
+	auto_free char *order = str_format("exec %s", name);
+
+	if (!order)
+		return err_num(err, ENOMEM, "choose the AppArmor profile %s", name);
+	int r = file_poke(AT_FDCWD, "/proc/thread-self/attr/apparmor/exec", order);
+	if (r == -ENOENT)
+		r = file_poke(AT_FDCWD, "/proc/thread-self/attr/exec", order); /* before Linux 5.8 */
+	return r < 0 ? err_num(err, r, "choose the AppArmor profile %s", name) : 0;
+}

@@ -1,0 +1,240 @@
+#!/usr/bin/env bats
+# Networks: guests reach each other and the host, keep their addresses, and leave nothing.
+load lib
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	make_guest one two
+	isle start one two
+}
+
+teardown() {
+	if [ -e "$ISLE_PATH/guests/three" ]; then isle destroy -q --force three; fi
+}
+
+teardown_file() {
+	# Networks that tests made.
+	for link in $(ip -o link show type bridge | awk -F': ' '{ print $2 }'); do
+		case $link in isle0 | "isle$E2E_TAG") ;; *) ip link del "$link" ;; esac
+	done
+	rm -f "$ISLE_PATH"/networks/second
+	end_of_file
+}
+
+# In a guest: ping ADDRESS until it answers, which for IPv6 is when the address has been found to be free.
+reaches() {
+	wait_until 10 isle exec "$1" -- ping -c 1 -W 1 "$2" >/dev/null
+}
+
+host_reaches() {
+	wait_until 10 busybox ping -c 1 -W 1 "$1" >/dev/null
+}
+
+gateway() {
+	isle exec "$1" -- ip route | awk '/^default/ { print $3 }'
+}
+
+@test "network: guests reach each other" {
+	reaches one "$(address two)"
+	reaches two "$(address one)"
+}
+
+@test "network: host and guest reach each other" {
+	host_reaches "$(address one)"
+	reaches one "$(gateway one)"
+}
+
+@test "network: the same by IPv6" {
+	[ -e /proc/net/if_inet6 ] || skip 'this kernel has no IPv6'
+	[ "$(address6 one)" != null ]
+	reaches one "$(address6 two)"
+	host_reaches "$(address6 one)"
+	isle exec one -- ip -6 route | grep -q '^default via'
+}
+
+@test "network: address, routes, MTU and resolv.conf are there before init runs" {
+	make_guest three --set 'guest.init=/bin/sh -c "ip -4 -o addr show eth0 >/root/addr; ip -6 -o addr show eth0 >/root/addr6; ip route >/root/route; cat /etc/resolv.conf >/root/resolv; cat /sys/class/net/eth0/mtu >/root/mtu; exec /sbin/init"' \
+		--set network.eth0.mtu=1400
+	printf 'nameserver 192.0.2.53\nsearch example.org\n' >"$BATS_TEST_TMPDIR/resolv.conf"
+	mount --bind "$BATS_TEST_TMPDIR/resolv.conf" /etc/resolv.conf
+	isle start three || { umount /etc/resolv.conf; false; }
+	umount /etc/resolv.conf
+	seen() { isle exec three -- test -s /root/mtu; }
+	wait_until 5 seen
+	works isle exec three -- cat /root/addr
+	says "$(address three)/"
+	works isle exec three -- grep global /root/addr6
+	says "$(address6 three)"
+	says_not tentative
+	works isle exec three -- cat /root/route
+	says 'default via'
+	works isle exec three -- cat /root/resolv
+	says 192.0.2.53
+	is mtu 1400 "$(isle exec three -- cat /root/mtu)"
+}
+
+@test "network: lo is up" {
+	works isle exec one -- ping -c 1 -W 1 127.0.0.1
+	works isle exec one -- ip addr show lo
+	says 'UP'
+}
+
+@test "network: the host's end is named after the guest" {
+	works ip -o link show
+	says "one@"
+	says "two@"
+	is master "$(field one '.links[0].host_name')" "$(ip -o link show master "$(bridge)" | grep -o "is$E2E_TAG-one")"
+}
+
+bridge() {
+	ip -o link show type bridge | awk -F': ' '{ print $2 }' | head -n 1
+}
+
+@test "network: MAC and addresses are the same at every start" {
+	before=$(field one '.links | map({mac, address, address6})')
+	isle restart --kill one
+	is links "$before" "$(field one '.links | map({mac, address, address6})')"
+	isle stop --kill one
+	# Another takes none of them meanwhile.
+	make_guest three
+	isle start three
+	isnt address "$(jq -r '.[0].address' <<<"$before" | cut -d/ -f1)" "$(address three)"
+	isle start one
+	is links "$before" "$(field one '.links | map({mac, address, address6})')"
+	is inside "$(jq -r '.[0].mac' <<<"$before")" "$(isle exec one -- cat /sys/class/net/eth0/address)"
+}
+
+@test "network: no two guests have one MAC or address" {
+	isnt mac "$(field one '.links[0].mac')" "$(field two '.links[0].mac')"
+	isnt address "$(address one)" "$(address two)"
+	isnt address6 "$(address6 one)" "$(address6 two)"
+	mac=$(field one '.links[0].mac')
+	is 'locally administered, unicast' 2 $((16#${mac%%:*} & 3))
+}
+
+@test "network: the interface is gone at once after stop" {
+	make_guest three
+	for how in --kill ''; do
+		isle start three
+		link=$(field three '.links[0].host_name')
+		ip link show "$link" >/dev/null
+		# shellcheck disable=SC2086 # no option or one
+		isle stop $how three
+		run ip link show "$link"
+		[ "$status" -ne 0 ] || flunk "$link is there after stop $how"
+	done
+}
+
+@test "network: a static address" {
+	where=$(address one)
+	free=${where%.*}.251
+	make_guest three --set "network.eth0.address=$free/24" --set network.eth0.address6=none
+	isle start three
+	is address "$free" "$(address three)"
+	is address6 null "$(field three '.links[0].address6')"
+	host_reaches "$free"
+	works isle exec three -- ip -6 -o addr show eth0 scope global
+	is 'global IPv6' '' "$output"
+}
+
+@test "network: a static address that another has is refused with its name" {
+	make_guest three --set "network.eth0.address=$(address one)/24"
+	fails 1 isle start three
+	says "$(address one)"
+	is state stopped "$(state three)"
+	run cgroups_left
+	says_not three
+}
+
+@test "network: no address, no interface" {
+	make_guest three --set network.eth0.address=none --set network.eth0.address6=none
+	isle start three
+	works isle exec three -- ip -o addr show eth0
+	says_not 'inet '
+	is link up "$(isle exec three -- cat /sys/class/net/eth0/operstate)"
+	isle stop --kill three
+	isle config three set network.eth0.type=none
+	isle start three
+	is interfaces lo "$(isle exec three -- ls /sys/class/net | xargs)"
+}
+
+@test "network: several interfaces, on several networks" {
+	printf '[network]\ntype = bridge\nbridge = e2esecond\naddress4 = 10.231.7.1/24\nnat = no\n' >"$ISLE_PATH/networks/second"
+	chmod 644 "$ISLE_PATH/networks/second"
+	make_guest three --set network.eth1.link=second --set network.eth1.address6=none --set network.lan.address=none --set network.lan.address6=none
+	isle start three
+	is interfaces 'eth0 eth1 lan lo' "$(isle exec three -- ls /sys/class/net | xargs)"
+	works isle exec three -- ip -4 -o addr show eth1
+	says 10.231.7.
+	is 'default routes' 1 "$(isle exec three -- ip route | grep -c ^default)"
+	works isle exec three -- ip route
+	says 'dev eth0'
+	reaches three 10.231.7.1
+	isle stop --kill three
+	run ip -o link show
+	says_not three
+}
+
+@test "network: a network that is not there is named" {
+	make_guest three --set network.eth0.link=nosuch0
+	fails 3 isle start three || fails 1 isle start three
+	says nosuch0
+	is state stopped "$(state three)"
+}
+
+@test "network: an own gateway and MAC" {
+	where=$(address one)
+	make_guest three --set network.eth0.gateway="${where%.*}.9" --set network.eth0.mac=02:00:5e:10:00:07
+	isle start three
+	is gateway "${where%.*}.9" "$(gateway three)"
+	is mac 02:00:5e:10:00:07 "$(isle exec three -- cat /sys/class/net/eth0/address)"
+}
+
+@test "network: NAT to what lies behind the host" {
+	# A machine that is not on isle's network and has no route to the guests.
+	ip netns add "e2e$$" 2>/dev/null || skip 'no more network namespaces'
+	ip link add e2e-out type veth peer name e2e-in netns "e2e$$"
+	ip addr add 198.51.100.1/30 dev e2e-out
+	ip link set e2e-out up
+	ip -n "e2e$$" addr add 198.51.100.2/30 dev e2e-in
+	ip -n "e2e$$" link set e2e-in up
+	status=0
+	reaches one 198.51.100.2 || status=1
+	ip link del e2e-out
+	ip netns del "e2e$$"
+	umount /run/netns 2>/dev/null || :
+	is 'reached through NAT' 0 "$status"
+}
+
+@test "network: a bridge with the pinned MAC comes back when somebody deletes it" {
+	make_guest three
+	link=$(bridge)
+	mac=$(cat "/sys/class/net/$link/address" 2>/dev/null || ip -o link show "$link" | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)
+	isle stop --kill one two
+	ip link del "$link"
+	isle start one two three
+	is mac "$mac" "$(ip -o link show "$link" | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)"
+	reaches three "$(address one)"
+}
+
+@test "network: rules of others stay as they are" {
+	nft add table inet others
+	nft add chain inet others mine '{ type filter hook forward priority 10; policy accept; }'
+	before=$(nft list table inet others)
+	make_guest three
+	isle start three
+	isle stop --kill three
+	is table "$before" "$(nft list table inet others)"
+	nft delete table inet others
+}
+
+@test "network: ten guests started at once have ten addresses" {
+	names=$(seq -f g%g 10 | xargs)
+	# shellcheck disable=SC2086 # names
+	make_guest $names
+	# shellcheck disable=SC2086
+	isle start $names
+	is addresses 10 "$(for name in $names; do address "$name"; done | sort -u | wc -l)"
+	# shellcheck disable=SC2086
+	isle destroy -q --force $names
+}
