@@ -64,7 +64,8 @@ static int attach_to(struct call *call, const char *const *argv, struct err *err
 	if (r < 0)
 		return r;
 	if (err->code != ERR_NONE)
-		report_error(call, err, call->argv[0]); /* the status is the one that sh gives, so main must not make its own of it */
+		report_error(call, err,
+			     call->argv[0]); /* the status is the one that sh gives, so main must not make its own of it */
 	return status;
 }
 

@@ -20,8 +20,8 @@
 
 #define RESOLV_MARK "# written by isle at each start; make it your own by removing this line\n"
 
-/* What systemd is told. Units' own user, process, host name and IPC namespaces cannot be checkpointed, nor what watches memory pressure;
- * the rest of their sandbox stays. A key that is newer than the guest's systemd would have it complain of every unit. */
+/* What systemd is told. Units' own user, process, host name and IPC namespaces cannot be checkpointed, nor what watches memory
+ * pressure; the rest of their sandbox stays. A key that is newer than the guest's systemd would have it complain of every unit. */
 static const struct setting {
 	const char *section, *key;
 	unsigned since; /* version of systemd */
