@@ -19,7 +19,7 @@ teardown_file() {
 
 @test "doctor: names what is left by a command that was killed" {
 	make_guest half-done
-	ISLE_FAULT='exec init:kill' run isle start half-done
+	isle start half-done
 	ISLE_FAULT='cgroup:kill-undo' run isle stop --kill half-done
 	run isle doctor
 	says half-done

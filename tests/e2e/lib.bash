@@ -128,7 +128,7 @@ mount_table() {
 }
 
 cgroups_left() {
-	find /sys/fs/cgroup -mindepth 2 -type d -path "*/isle-$E2E_TAG/*" 2>/dev/null
+	find /sys/fs/cgroup/isle-"$E2E_TAG" /sys/fs/cgroup/*/isle-"$E2E_TAG" -mindepth 1 -type d 2>/dev/null
 }
 
 # Of the guests: a network with its bridge stays.

@@ -101,9 +101,11 @@ teardown_file() {
 
 @test "monitor: the guest ends while none watches; the next command clears up" {
 	monitor=$(monitor_pid one)
+	init=$(init_pid one)
 	kill -9 "$monitor"
 	wait_until 5 gone "$monitor"
-	kill -9 "$(init_pid one)"
+	kill -9 "$init"
+	wait_until 5 gone "$init"
 	works isle list
 	isle start one
 	is state running "$(state one)"
