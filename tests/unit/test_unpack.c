@@ -85,14 +85,15 @@ static char *unpack(const struct scratch *scratch, const char *option)
 	auto_free char *root = str_format("%s/root", scratch->path);
 	const char *const argv[] = {"./isle-unpack", "--timeout", "60", option ? option : "--max-entries=1000", path, root, NULL};
 	const struct proc proc = {.argv = argv, .timeout_ms = 60000};
-	struct err err = {0};
+	static struct err err; /* the caller reads err.what */
 
 	if (geteuid() != 0 || access("./isle-unpack", X_OK) < 0) {
 		print_message("needs root and isle-unpack in the working folder\n");
 		skip();
 	}
 	(void)mkdirat(scratch->fd, "root", 0755);
-	return proc_run(&proc, &err) < 0 ? strdup(err.what) : NULL;
+	err_clear(&err);
+	return proc_run(&proc, &err) < 0 ? err.what : NULL;
 }
 
 #define ARCHIVE(scratch, ...)                                                              \
