@@ -85,15 +85,14 @@ static char *unpack(const struct scratch *scratch, const char *option)
 	auto_free char *root = str_format("%s/root", scratch->path);
 	const char *const argv[] = {"./isle-unpack", "--timeout", "60", option ? option : "--max-entries=1000", path, root, NULL};
 	const struct proc proc = {.argv = argv, .timeout_ms = 60000};
-	static struct err err; /* the caller reads err.what */
+	struct err err = {0};
 
 	if (geteuid() != 0 || access("./isle-unpack", X_OK) < 0) {
 		print_message("needs root and isle-unpack in the working folder\n");
 		skip();
 	}
 	(void)mkdirat(scratch->fd, "root", 0755);
-	err_clear(&err);
-	return proc_run(&proc, &err) < 0 ? err.what : NULL;
+	return proc_run(&proc, &err) < 0 ? strdup(err.what) : NULL; /* caller frees */
 }
 
 #define ARCHIVE(scratch, ...)                                                              \
@@ -154,7 +153,7 @@ static void good_archive(void **state)
 	};
 
 	write_archive(scratch, items, sizeof(items) / sizeof(items[0]), true);
-	char *text = unpack(scratch, NULL);
+	auto_free char *text = unpack(scratch, NULL);
 
 	if (text)
 		fail_msg("%s", text);
