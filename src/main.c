@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -105,9 +106,13 @@ static int flush_output(int rc, struct err *err)
 	if (rc < 0)
 		return rc;
 	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return err_sys(err, "write to standard output");
-	return rc;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return rc;
+	if (errno == EPIPE) { /* the pipe's reader has had enough: ends as every program does then */
+		(void)signal(SIGPIPE, SIG_DFL);
+		(void)raise(SIGPIPE);
+	}
+	return err_sys(err, "write to standard output");
 }
 
 static int run(struct call *before, struct call *call, int argc, char **argv, struct err *err)
@@ -153,6 +158,7 @@ int main(int argc, char **argv)
 	if (argc < 1)
 		return ERR_USAGE;
 	fill_standard_fds();
+	(void)signal(SIGPIPE, SIG_IGN); /* a message that nobody reads must not end a stop or start in the middle */
 	log_open(STDERR_FILENO, LOG_LEVEL_WARN);
 	int rc = flush_output(run(&before, &call, argc, argv, &err), &err);
 

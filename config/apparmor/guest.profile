@@ -2,6 +2,8 @@
 # User namespace, capabilities and the system call filter come first: this is one more wall behind them, and the only one that
 # knows paths. apparmor.d(5) explains the language; security.apparmor in isle.conf(5) says how it is switched.
 
+@{PROC}=/proc/
+
 profile "@NAME@" flags=(attach_disconnected,mediate_deleted) {
   # A full Linux system is meant to run: what its own namespaces give it is its own.
   network,

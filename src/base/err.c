@@ -64,7 +64,7 @@ static const struct {
 	{"rename", EXDEV, "both places must lie on the same file system"},
 	{"rename", EEXIST, "the new name is taken: choose another one"},
 	{"rename", ENOTEMPTY, "the new name is taken: choose another one"},
-	{"lock", EBUSY, "wait until the other command is done, or give a longer --timeout"},
+	{"lock", EBUSY, "wait until the other command is done, then try again"},
 	{"lock", EACCES, "run isle as root"},
 	{"run", ENOENT, "install the program: 'isle doctor' names its package"},
 	{"run", EACCES, "make the program executable: chmod +x"},
@@ -247,6 +247,19 @@ void err_clear(struct err *err)
 {
 	if (err)
 		memset(err, 0, sizeof(*err));
+}
+
+void err_seal(struct err *err)
+{
+	char *const texts[] = {err->step, err->where, err->what, err->hint};
+	const size_t sizes[] = {sizeof(err->step), sizeof(err->where), sizeof(err->what), sizeof(err->hint)};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		texts[i][sizes[i] - 1] = '\0';
+	if (err->code <= ERR_NONE || err->code > ERR_TIMEOUT)
+		err->code = ERR_FAILED;
+	if (err->sys < 0)
+		err->sys = 0;
 }
 
 static void add_row(struct buf *b, const char *label, const char *text, const char *where)

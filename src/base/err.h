@@ -43,6 +43,9 @@ int err_step(struct err *err, const char *step); /* keeps a step that is already
 
 void err_clear(struct err *err);
 
+/* For a record that came from another process, of which nothing is believed: every text ends, and the code is one of the codes. */
+void err_seal(struct err *err);
+
 /* Prints the record on stderr as DESIGN says: a headline, then step, failed, reason and fix,
  * each only where known. Control bytes are escaped. headline: "cannot start guest 'web1'". */
 void err_print(const struct err *err, const char *headline);

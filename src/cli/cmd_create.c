@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,6 +94,15 @@ static int read_password(const struct call *call, struct creation *creation, str
 	return creation->password ? 0 : err_num(err, ENOMEM, "read the root password");
 }
 
+static int no_such_storage(const struct call *call, const char *name, struct err *err)
+{
+	auto_buf struct buf list = {0};
+
+	for (size_t i = 0; storage_table[i]; i++)
+		buf_addf(&list, "%s%s", storage_table[i + 1] ? ", " : " or ", storage_table[i]->name);
+	return call_usage(call, err, "there is no storage '%s': it is auto%s", name, list.failed || !list.data ? "" : list.data);
+}
+
 static int choose_storage(const struct call *call, const struct store *store, struct create_request *request, struct err *err)
 {
 	const char *name = call_value(call, "storage");
@@ -104,7 +114,7 @@ static int choose_storage(const struct call *call, const struct store *store, st
 	}
 	request->storage = storage_find(name);
 	if (!request->storage)
-		return call_usage(call, err, "there is no storage '%s': it is auto, dir or overlay", name);
+		return no_such_storage(call, name, err);
 	return request->storage->usable(store->guests_fd, err);
 }
 
@@ -202,6 +212,7 @@ static int show_template_help(const struct call *call, struct err *err)
 
 	if (r < 0)
 		return r;
+	(void)signal(SIGPIPE, SIG_DFL);
 	execl(path, path, "--help", (char *)NULL);
 	return err_sys(err, "run %s", path);
 }
@@ -273,7 +284,7 @@ const struct verb verb_create = {
 		"Each guest gets ids, a machine-id and SSH host keys of its own, made inside its own namespaces. Root has no password unless one is "
 		"given: isle shell enters it, and --ssh-key lets in over SSH.\n"
 		"\n"
-		"What stands behind -- is the template's. 'isle create -t debian x -- --help' shows what debian takes: --release, --packages, "
+		"What stands behind -- is the template's. 'isle create -t debian -- --help' shows what debian takes: --release, --packages, "
 		"--variant, --mirror, --locale and more. LXC's templates run unchanged; what they write in LXC's syntax is read.\n"
 		"\n"
 		"A create that fails or is killed leaves no guest.",
@@ -282,7 +293,7 @@ const struct verb verb_create = {
 		    "isle create old1 -t lxc-debian -- -r bullseye\n"
 		    "isle create app -t local -- --fstree rootfs.tar.xz",
 	.options = create_options,
-	.min = 1,
+	.min = 0, /* none with the template's help */
 	.max = -1,
 	.complete = COMPLETE_NOTHING,
 	.rest = true,

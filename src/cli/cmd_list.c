@@ -420,7 +420,7 @@ static int run_list(struct call *call, struct err *err)
 }
 
 static const struct option_row list_options[] = {
-	{.name = "names", .letter = '1', .doc = "Names only, one a line.", .lxc = "-1"},
+	{.name = "names", .letter = '1', .doc = "Names only, one a line.", .lxc = "-1 --line"},
 	{.name = "long",
          .letter = 'l',
          .doc = "More columns: memory, processes, processor time, storage, start and image.",

@@ -119,6 +119,7 @@ static int run_editor(const struct edit *edit, struct err *err)
 	if (pid == 0) {
 		(void)sigaction(SIGINT, &old_int, NULL);
 		(void)sigaction(SIGQUIT, &old_quit, NULL);
+		(void)signal(SIGPIPE, SIG_DFL);
 		execvp(argv[0], argv);
 		_exit(errno == ENOENT ? 127 : 126);
 	}

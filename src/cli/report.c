@@ -77,6 +77,9 @@ void report_error(const struct call *call, const struct err *err, const char *na
 {
 	auto_free char *headline = report_headline(call, err, name);
 
+	/* A headline about a guest is about the first one named. */
+	if (!name && call->argc > 0 && headline && strstr(headline, " guest '"))
+		name = call->argv[0];
 	fflush(stdout);
 	if (call->json)
 		print_json(err, headline ? headline : "", name);

@@ -228,7 +228,14 @@ int store_lock_name(const struct store *store, const char *name, int timeout_ms,
 
 	if (r < 0)
 		return err_num(err, r, "lock guest '%s'", name);
-	return file_lock(store->run_fd, lock, timeout_ms, ret_fd, err);
+	r = file_lock(store->run_fd, lock, timeout_ms, ret_fd, err);
+	/* The file's name means nothing to anybody; who holds it does. */
+	const char *holder = r < 0 && err ? strstr(err->what, ", held by") : NULL;
+	auto_free char *tail = holder ? strdup(holder) : NULL;
+
+	if (tail)
+		(void)str_print(err->what, sizeof(err->what), "lock guest '%s'%s", name, tail); /* cut: it only describes */
+	return r;
 }
 
 void store_unlock_name(const struct store *store, const char *name, int *fd)

@@ -20,7 +20,9 @@
 #include <linux/magic.h>
 
 #include "../base/clean.h"
+#include "../base/message.h"
 #include "../base/path.h"
+#include "../base/proc.h"
 #include "../base/str.h"
 #include "../guest/record.h"
 #include "../kernel/cgroup.h"
@@ -36,6 +38,8 @@
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
+#define WORD_MS        30000 /* a start that takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
+#define GONE_MS        5000
 
 struct attach {
 	const struct attach_request *request;
@@ -60,43 +64,21 @@ struct word {
 static int send_word(int socket, int status, const struct err *err, int fd)
 {
 	struct word word = {.status = status};
-	char space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec data = {&word, sizeof(word)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
 
 	if (err)
 		word.err = *err;
-	if (fd >= 0) {
-		message.msg_control = space;
-		message.msg_controllen = sizeof(space);
-		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &fd, sizeof(int));
-	}
-	return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(word) ? 0 : -EPIPE;
+	return message_send(socket, &word, sizeof(word), &fd, fd >= 0);
 }
 
-/* -EPIPE at EOF: the program was executed. */
+/* -EPIPE at EOF: the program was executed. -EAGAIN: no word within WORD_MS. */
 static int receive_word(int socket, struct word *ret, int *ret_fd)
 {
-	char space[CMSG_SPACE(sizeof(int))];
-	struct iovec data = {ret, sizeof(*ret)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	ssize_t got;
+	size_t count = *ret_fd < 0;
+	int r = message_receive(socket, ret, sizeof(*ret), ret_fd, &count);
 
-	do {
-		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
-	if (got != (ssize_t)sizeof(*ret))
-		return -EPIPE;
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-	if (head && head->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
-	return 0;
+	if (r == 0)
+		err_seal(&ret->err);
+	return r;
 }
 
 /* A terminal of the guest's own devpts. What lies at that path is the guest's doing, so it is looked at before it is used. */
@@ -261,27 +243,51 @@ static int status_of(int pidfd, int *ret)
 	return 0;
 }
 
+/* Until the program is executed (0), or could not be (1: the word says why). */
+static int await_program(const struct attach *attach, int pidfd, struct word *ret, int *ret_master, struct err *err)
+{
+	const struct timeval patience = {.tv_sec = WORD_MS / 1000};
+
+	if (setsockopt(attach->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return err_sys(err, "limit the wait for the guest");
+	int r = receive_word(attach->other, ret, ret_master);
+
+	if (r == 0 && ret->status == 0)
+		r = receive_word(attach->other, ret, ret_master);
+	if (r == 0)
+		return 1;
+	if (r == -EPIPE)
+		return 0;
+	(void)proc_signal(pidfd, SIGKILL); /* it holds the host's powers still, and must not go on some day */
+	if (r != -EAGAIN)
+		return err_num(err, r, "hear from the process in the guest");
+	(void)err_set(err, ERR_TIMEOUT, "enter the guest: it has held that up for %d s", WORD_MS / 1000);
+	return err_hint(err, "its root may have frozen its own control group; isle stop --kill %s", attach->guest->name);
+}
+
 /* Waits for the child's word (terminal or failure), copies while the program runs, returns its status. */
 static int accompany(struct attach *attach, int pidfd, int *ret_status, struct err *err)
 {
 	struct word word;
-	int master = -1, r = 0;
-	bool executed = receive_word(attach->other, &word, &master) < 0;
+	int master = -1;
+	int r = await_program(attach, pidfd, &word, &master, err);
 
-	if (!executed && word.status == 0)
-		executed = receive_word(attach->other, &word, &master) < 0;
 	relay_close_guest(&attach->relay);
-	if (executed)
+	if (r == 0)
 		r = attach->tty ? console_pump(0, 1, master, pidfd, err) : relay_run(&attach->relay, pidfd, err);
-	else if (err)
+	else if (r == 1 && err)
 		*err = word.err;
+	else if (r < 0)
+		(void)proc_wait_gone(pidfd, GONE_MS); /* reaped by whoever inherits it, if the kernel cannot end it now */
 	if (master >= 0)
 		close(master);
+	if (r < 0 && r != -EPIPE)
+		return r;
 	int waited = status_of(pidfd, ret_status);
 
 	if (waited < 0)
 		return err_num(err, waited, "wait for the program in the guest");
-	return r == -EPIPE ? 0 : r; /* a terminal that hung up: the program has seen it too */
+	return 0; /* -EPIPE: a terminal that hung up: the program has seen it too */
 }
 
 static int run_inside(struct attach *attach, int *ret_status, struct err *err)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -47,10 +48,12 @@ int control_listen(int run_fd, struct err *err)
 
 int control_connect(int run_fd, struct err *err)
 {
+	const struct timeval patience = {.tv_sec = CONTROL_WAIT_MS / 1000, .tv_usec = CONTROL_WAIT_MS % 1000 * 1000};
 	struct sockaddr_un address = {0};
 	auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return err_sys(err, "make a socket for the monitor");
 	if (address_in(run_fd, "control", &address) < 0)
 		return err_num(err, ENAMETOOLONG, "connect to the monitor");

@@ -19,6 +19,8 @@
 #include "personalise.h"
 #include "repair.h"
 
+#define NAME_FILE "name" /* in a folder being made: whose it will be */
+
 static int check_free(const struct store *store, const char *name, struct err *err)
 {
 	struct stat st;
@@ -96,6 +98,23 @@ static int drop_ids(const struct store *store, const char *id, struct err *err)
 	return 0;
 }
 
+/* What personalising left of its run, where it was killed: found by the guest's name, which the folder holds. Somebody who has that
+ * name's lock looks after it himself. */
+static int clear_run(const struct store *store, const char *folder, struct err *err)
+{
+	auto_free char *file = str_format("%s/" NAME_FILE, folder);
+	auto_free char *name = NULL;
+	int lock_fd = -1;
+
+	if (!file || file_read(store->guests_fd, file, STORE_NAME_MAX + 1, &name, NULL) < 0 || !store_name_valid(name) ||
+	    store_lock_name(store, name, 0, &lock_fd, NULL) < 0)
+		return 0;
+	int r = check_free(store, name, NULL) == 0 ? repair_guest(store, name, err) : 0;
+
+	store_unlock_name(store, name, &lock_fd);
+	return r;
+}
+
 /* The folder goes last: while it is there the rest can be found by its name. */
 static int clear_away(const struct store *store, const char *folder, struct err *err)
 {
@@ -125,8 +144,10 @@ int create_sweep(const struct store *store, struct err *err)
 			continue;
 		if (workdir_claim(store->guests_fd, entry->d_name, &fd) < 0)
 			continue; /* somebody is at it, or it is gone */
-		int r = clear_away(store, entry->d_name, err);
+		int r = clear_run(store, entry->d_name, err);
 
+		if (r == 0)
+			r = clear_away(store, entry->d_name, err);
 		if (r < 0)
 			return r;
 	}
@@ -211,7 +232,11 @@ static int create_locked(const struct store *store, const struct create_request 
 	r = workdir_make(store->guests_fd, folder, &work_fd, NULL, err);
 	if (r < 0)
 		return r;
-	r = make_guest(store, request, id, work_fd, lock_fd, err);
+	r = file_replace_quick(work_fd, NAME_FILE, request->name, strlen(request->name), 0600, err);
+	if (r == 0)
+		r = make_guest(store, request, id, work_fd, lock_fd, err);
+	if (r == 0 && unlinkat(work_fd, NAME_FILE, 0) < 0)
+		r = err_sys(err, "put guest '%s' into place", request->name);
 	if (r == 0)
 		r = workdir_finish(store->guests_fd, folder, work_fd, request->name, false, err);
 	if (r < 0)

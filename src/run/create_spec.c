@@ -114,7 +114,7 @@ static bool is_lxc(const char *text)
 	return false;
 }
 
-static int read_config(const char *file, struct spec *spec, struct err *err)
+static int read_config(const char *file, lxc_note *note, struct spec *spec, struct err *err)
 {
 	auto_spec struct spec *given = NULL;
 	auto_free char *text = NULL;
@@ -124,7 +124,7 @@ static int read_config(const char *file, struct spec *spec, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "read %s", file);
 	if (is_lxc(text))
-		return lxc_read(file, spec, note_lxc, NULL, err);
+		return lxc_read(file, spec, note, NULL, err);
 	r = spec_parse(text, len, file, &given, err);
 	return r < 0 ? r : merge(spec, given, err);
 }
@@ -175,8 +175,9 @@ int create_spec(const struct store *store, const struct create_request *request,
 
 	if (r == 0 && request->image_fd >= 0)
 		r = read_image(store, request, spec, err);
+	/* What is passed over is told once: by the check, which comes before the image. */
 	if (r == 0 && request->config)
-		r = read_config(request->config, spec, err);
+		r = read_config(request->config, request->image_fd < 0 ? note_lxc : NULL, spec, err);
 	if (r == 0)
 		r = set_networks(request, spec, err);
 	if (r == 0 && request->privileged)

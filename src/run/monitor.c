@@ -5,42 +5,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/str.h"
 #include "monitor.h"
 
-#define CLOSE_RANGE_MARK (1u << 2) /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */
-
 enum { GUEST, RUN, INIT, CONSOLE, CONTROL, KEPT };
-
-static int compare(const void *a, const void *b)
-{
-	int x = *(const int *)a, y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
 
 /* Marks every descriptor from 3 up close-on-exec, except those kept. */
 static int mark_others(const int kept[KEPT], struct err *err)
 {
-	int sorted[KEPT];
-	unsigned int from = 3;
+	int r = fds_close_others(kept, KEPT, CLOSE_RANGE_CLOEXEC);
 
-	memcpy(sorted, kept, sizeof(sorted));
-	qsort(sorted, KEPT, sizeof(*sorted), compare);
-	for (size_t i = 0; i <= KEPT; i++) {
-		unsigned int end = i < KEPT ? (unsigned int)sorted[i] : UINT_MAX;
-
-		if (end > from && syscall(SYS_close_range, from, i < KEPT ? end - 1 : end, CLOSE_RANGE_MARK) < 0)
-			return err_sys(err, "close descriptors before the monitor runs");
-		if (end >= from)
-			from = end + 1;
-	}
+	if (r < 0)
+		return err_num(err, r, "close descriptors before the monitor runs");
 	for (size_t i = 0; i < KEPT; i++)
 		if (fcntl(kept[i], F_SETFD, 0) < 0)
 			return err_sys(err, "pass descriptor %d to the monitor", kept[i]);

@@ -321,7 +321,7 @@ int personalise_inside(const struct personalise *what, struct err *err)
 
 	if (r == 0)
 		r = set_hosts(etc_fd, what->hostname, err);
-	if (r == 0)
+	if (r == 0 && what->machine_id)
 		r = set_machine_id(etc_fd, what->machine_id, err);
 	if (r == 0 && what->timezone)
 		r = set_timezone(etc_fd, what->timezone, err);

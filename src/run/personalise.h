@@ -7,7 +7,7 @@
 
 struct personalise {
 	const char *hostname;
-	const char *machine_id;    /* 32 hex digits */
+	const char *machine_id;    /* 32 hex digits, NULL: as it is (a rename) */
 	const char *timezone;      /* "Europe/Berlin", NULL: as the image has it */
 	const char *ssh_key_text;  /* for root's authorized_keys, NULL: none */
 	const char *root_password; /* NULL: stays locked */

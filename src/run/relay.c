@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ int relay_open(struct relay *relay, struct err *err)
 			relay->guest[i] = pipe_fd[i == 0 ? 0 : 1];
 			relay->ours[i] = pipe_fd[i == 0 ? 1 : 0];
 		}
-		if (relay->guest[i] < 0) {
+		if (relay->guest[i] < 0 || (i == 0 && relay->ours[0] >= 0 && fcntl(relay->ours[0], F_SETFL, O_NONBLOCK) < 0)) {
 			int r = err_sys(err, "prepare standard input and output");
 
 			relay_close(relay);
@@ -54,17 +56,63 @@ void relay_close(struct relay *relay)
 			close(take_fd(&relay->ours[i]));
 }
 
-static void copy_some(int *from, int to, int *end)
+/* From one of the program's outputs to ours, at most max bytes. The end of one side is passed on to the other. */
+static bool copy_output(struct relay *relay, int stream, size_t max)
 {
 	char data[16384];
-	ssize_t len = read(*from, data, sizeof(data));
+	ssize_t len = read(relay->ours[stream], data, max < sizeof(data) ? max : sizeof(data));
 
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (len > 0 && file_write_all(stream, data, (size_t)len) == 0)
+		return true;
+	close(take_fd(&relay->ours[stream]));
+	return false;
+}
+
+/* What lies in the pipes when the program has ended, and no more: a child of it may hold them open, or write, for ever. */
+static void copy_rest(struct relay *relay)
+{
+	for (int i = 1; i < 3; i++) {
+		int left = 0;
+
+		if (relay->ours[i] < 0 || ioctl(relay->ours[i], FIONREAD, &left) < 0)
+			continue;
+		while (left > 0) {
+			size_t now = (size_t)left < 4096 ? (size_t)left : 4096;
+
+			if (!copy_output(relay, i, now))
+				break;
+			left -= (int)now; /* it is all there: nobody else reads this end */
+		}
+	}
+}
+
+/* One read ahead, and never a write that waits: a program that reads nothing must not keep us from its end, or from signals. */
+static void copy_input(struct relay *relay, bool readable)
+{
+	ssize_t len;
+
+	if (readable && relay->input_len == 0) {
+		len = read(STDIN_FILENO, relay->input, sizeof(relay->input));
+		if (len < 0 && (errno == EINTR || errno == EAGAIN))
+			return;
+		if (len <= 0) {
+			close(take_fd(&relay->ours[0]));
+			return;
+		}
+		relay->input_at = 0;
+		relay->input_len = (size_t)len;
+	}
+	len = write(relay->ours[0], relay->input + relay->input_at, relay->input_len);
+	if (len < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (len > 0 && file_write_all(to, data, (size_t)len) == 0)
+	if (len <= 0) {
+		close(take_fd(&relay->ours[0]));
 		return;
-	/* The end of one side is passed on to the other. */
-	close(take_fd(end));
+	}
+	relay->input_at += (size_t)len;
+	relay->input_len -= (size_t)len;
 }
 
 static void pass_signal(int signals, int pidfd)
@@ -77,32 +125,32 @@ static void pass_signal(int signals, int pidfd)
 
 static void copy_loop(struct relay *relay, int signals, int done_pidfd)
 {
-	bool done = false;
-
-	while (!done || relay->ours[1] >= 0 || relay->ours[2] >= 0) {
-		int input = 0;
-		struct pollfd watch[5] = {
-			{.fd = !done && relay->ours[0] >= 0 ? 0 : -1, .events = POLLIN},
+	for (;;) {
+		bool full = relay->input_len > 0;
+		struct pollfd watch[6] = {
+			{.fd = relay->ours[0] >= 0 && !full ? STDIN_FILENO : -1, .events = POLLIN},
 			{.fd = relay->ours[1], .events = POLLIN},
 			{.fd = relay->ours[2], .events = POLLIN},
-			{.fd = done ? -1 : done_pidfd, .events = POLLIN},
+			{.fd = relay->ours[0] >= 0 && full ? relay->ours[0] : -1, .events = POLLOUT},
+			{.fd = done_pidfd, .events = POLLIN},
 			{.fd = signals, .events = POLLIN},
 		};
-		/* After the program's end only what already lies in the pipes counts: a child of it may hold them open for ever. */
-		int n = poll(watch, 5, done ? 0 : -1);
 
-		if (n < 0 && errno != EINTR)
+		if (poll(watch, 6, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			return;
-		if (n == 0)
+		}
+		if (watch[4].revents) {
+			copy_rest(relay);
 			return;
-		if (watch[0].revents)
-			copy_some(&input, relay->ours[0], &relay->ours[0]);
+		}
+		if (watch[0].revents || watch[3].revents)
+			copy_input(relay, watch[0].revents != 0);
 		for (int i = 1; i < 3; i++)
 			if (watch[i].revents)
-				copy_some(&relay->ours[i], i, &relay->ours[i]);
-		if (watch[3].revents)
-			done = true;
-		if (watch[4].revents)
+				(void)copy_output(relay, i, SIZE_MAX);
+		if (watch[5].revents)
 			pass_signal(signals, done_pidfd);
 	}
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/message.h"
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../kernel/systemd.h"
@@ -32,40 +33,17 @@ struct report {
 static int send_report(int fd, int result, const struct err *err, int pass_fd)
 {
 	struct report report = {.result = result, .err = *err};
-	char space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec data = {&report, sizeof(report)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
 
-	if (pass_fd >= 0) {
-		message.msg_control = space;
-		message.msg_controllen = sizeof(space);
-		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &pass_fd, sizeof(int));
-	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(report) ? 0 : -EPIPE;
+	return message_send(fd, &report, sizeof(report), &pass_fd, pass_fd >= 0);
 }
 
 static int receive_report(int fd, int *ret_passed, struct err *err)
 {
 	struct report report;
-	char space[CMSG_SPACE(sizeof(int))];
-	struct iovec data = {&report, sizeof(report)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	ssize_t got;
+	size_t count = 1;
 
-	do {
-		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
-	if (got != (ssize_t)sizeof(report))
+	if (message_receive(fd, &report, sizeof(report), ret_passed, &count) < 0)
 		return -EPIPE;
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-	if (head && head->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_passed, CMSG_DATA(head), sizeof(int));
 	if (report.result < 0 && err)
 		*err = report.err;
 	return report.result;

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -48,6 +49,9 @@ int step_become_root(struct run *run, struct err *err)
 		return err_sys(err, "become root of the user namespace");
 	if (setsid() < 0 && errno != EPERM)
 		return err_sys(err, "begin a session");
+	/* From here on no change of ids takes it back (prctl(2)); before, the next word from the host side is EOF. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(err, "die with the host side of the start");
 	return 0;
 }
 
@@ -155,6 +159,9 @@ int step_host_name(struct run *run, struct err *err)
 
 int step_confine(struct run *run, struct err *err)
 {
+	/* The run is on record: the guest outlives its monitor. */
+	if (run->mode == RUN_START && prctl(PR_SET_PDEATHSIG, 0) < 0)
+		return err_sys(err, "live on without the host side of the start");
 	return confine_powers(&run->confinement, err);
 }
 

@@ -6,12 +6,14 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/file.h"
 #include "../base/path.h"
 #include "../base/proc.h"
@@ -24,10 +26,10 @@
 #include "control.h"
 #include "mount_options.h"
 #include "steps.h"
+#include "walk.h"
 
 #define GID_TTY   5
 #define REMOVE_MS 5000
-#define WORD_MS   120000 /* no row of a healthy start takes this long */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -141,7 +143,7 @@ int step_filter(struct run *run, struct err *err)
 static int make_pair(struct run *run, int *ret_inside, struct err *err)
 {
 	int pair[2];
-	struct timeval patience = {.tv_sec = WORD_MS / 1000};
+	struct timeval patience = {.tv_sec = WALK_WORD_MS / 1000};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
@@ -151,6 +153,24 @@ static int make_pair(struct run *run, int *ret_inside, struct err *err)
 		(void)setsockopt(run->other, SOL_SOCKET, SO_RCVTIMEO, &patience,
 				 sizeof(patience)); /* without it a hung guest side only hangs us */
 	return 0;
+}
+
+/* The child keeps what it needs to become the guest: not the locks, folders and pipes of ours, which would outlive us with it. */
+static void keep_inside(struct run *run, int inside)
+{
+	int *const ours[] = {&run->run_fd, &run->log_fd, &run->control_fd, &run->console_fd, &run->init_pidfd, &run->groups.folder,
+			     &run->guest->dir_fd, &run->guest->lock_fd};
+	int keep[CGROUP_V1_MAX + 1];
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		*ours[i] = -1;
+	for (int i = 0; i < run->groups.count; i++)
+		keep[count++] = run->groups.tasks[i];
+	keep[count++] = inside;
+	(void)fds_close_others(keep, count, 0); /* all are close-on-exec as well */
+	run->other = inside;
+	run->inside = true;
 }
 
 int step_clone(struct run *run, struct err *err)
@@ -174,9 +194,7 @@ int step_clone(struct run *run, struct err *err)
 	pid_t pid = ns_clone(&how, &run->init_pidfd, err);
 
 	if (pid == 0) {
-		close(run->other);
-		run->other = inside;
-		run->inside = true;
+		keep_inside(run, inside);
 		return 0;
 	}
 	close(inside);
@@ -223,7 +241,12 @@ int step_root_storage(struct run *run, struct err *err)
 		.image_path = image_folder,
 	};
 
-	return storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+	int r = storage->mount(&place, userns, &run->fd[RUN_FD_ROOT], err);
+
+	/* Device nodes in a root file system are of no use to a guest, whose /dev is made anew, and could only be a stranger's. */
+	if (r == 0 && !spec->security.privileged)
+		r = mount_attributes(run->fd[RUN_FD_ROOT], MOUNT_ATTR_NODEV, 0, false, err);
+	return r;
 }
 
 static int open_source(const struct run *run, const struct spec_mount *mount, const struct mount_options *options, int *ret,

@@ -107,7 +107,7 @@ static int bind_node(int dev, const char *source, const char *name, bool optiona
 
 static int bind_console(struct run *run, int dev, struct err *err)
 {
-	if (run->console_fd < 0)
+	if (!run->record.console[0])
 		return 0;
 	return bind_node(dev, run->record.console, "console", false, err);
 }

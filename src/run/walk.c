@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
-#include "../base/log.h"
+#include "../base/message.h"
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "steps.h"
@@ -29,14 +28,20 @@ struct note {
 	struct err err;
 };
 
+/* The one clock that both sides share: the guest's others begin at nought in its time namespace. */
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void trace(const struct run *run, const struct step *step, const char *what, uint64_t since_ns)
 {
 	if (!getenv("ISLE_TRACE"))
 		return;
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	uint64_t ns = clock_ns();
 
 	dprintf(STDERR_FILENO, "isle: %s %-24s %s", run->inside ? "guest" : "host ", step->name, what);
 	if (since_ns)
@@ -44,16 +49,8 @@ static void trace(const struct run *run, const struct step *step, const char *wh
 	dprintf(STDERR_FILENO, "\n");
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
-static void hold(const struct step *step)
+static void hold(const struct run *run, const struct step *step)
 {
 	const char *held = getenv("ISLE_HOLD");
 	sigset_t set;
@@ -63,8 +60,8 @@ static void hold(const struct step *step)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCONT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	/* Inside, getpid() is the guest's 1; the host side names the pid that the administrator needs. */
-	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT its process to go on\n", step->name);
+	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT %d lets it go on\n", step->name,
+		run->inside ? run->init_pid : getpid());
 	(void)sigwaitinfo(&set, NULL);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -82,7 +79,7 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 	uint64_t since = clock_ns();
 	int r = 0;
 
-	hold(step);
+	hold(run, step);
 	if (fault_asked(step, "kill"))
 		_exit(137); /* a namespace's init cannot kill itself by signal */
 	if (fault_asked(step, "fail"))
@@ -95,8 +92,21 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 		_exit(137);
 	if (r < 0)
 		(void)err_step(err, step->name);
-	trace(run, step, r < 0 ? "failed" : "done", since);
+	/* The clone comes back on both sides; the inner one's clock is another's. */
+	if (!run->inside || step->side == GUEST)
+		trace(run, step, r < 0 ? "failed" : "done", since);
 	return r;
+}
+
+/* Inside, getpid() is 1; what proc calls this process is its number on the host for as long as that proc is the host's. */
+static pid_t pid_on_host(void)
+{
+	char text[16] = "";
+	uint64_t pid;
+
+	if (readlink("/proc/self", text, sizeof(text) - 1) < 0 || str_to_u64(text, 1, INT32_MAX, &pid) < 0)
+		return 0;
+	return (pid_t)pid;
 }
 
 /* Which way each descriptor travels: only readiness is told from the inside. */
@@ -109,9 +119,6 @@ static int send_note(struct run *run, size_t row, int result, const struct err *
 {
 	struct note note = {.row = (uint32_t)row, .result = result};
 	int fds[RUN_FD_COUNT];
-	char space[CMSG_SPACE(sizeof(fds))];
-	struct iovec data = {&note, sizeof(note)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
 
 	if (err)
 		note.err = *err;
@@ -122,62 +129,49 @@ static int send_note(struct run *run, size_t row, int result, const struct err *
 		note.fd_slot[note.fd_count] = (uint8_t)i;
 		fds[note.fd_count++] = run->fd[i];
 	}
-	if (note.fd_count) {
-		size_t size = note.fd_count * sizeof(int);
-
-		memset(space, 0, sizeof(space));
-		message.msg_control = space;
-		message.msg_controllen = CMSG_SPACE(size);
-		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(size);
-		memcpy(CMSG_DATA(head), fds, size);
-	}
-	ssize_t sent = sendmsg(run->other, &message, MSG_NOSIGNAL);
+	int r = message_send(run->other, &note, sizeof(note), fds, note.fd_count);
 
 	/* What was handed over is the other side's now. */
 	for (size_t i = 0; note.fd_count && i < RUN_FD_COUNT; i++)
 		if (is_ours_to_send(run, i))
 			close(take_fd(&run->fd[i]));
-	return sent == (ssize_t)sizeof(note) ? 0 : -EPIPE;
+	return r;
 }
 
-/* 0, -EPIPE at EOF, or the other side's failure with its error record. */
-static int receive_note(struct run *run, size_t *ret_row, struct err *err)
+/* Puts what came into the places that the note names; what the other side has no business to send is dropped. */
+static void place_fds(struct run *run, const struct note *note, const int *fds, size_t count)
 {
-	struct note note;
-	int fds[RUN_FD_COUNT];
-	char space[CMSG_SPACE(sizeof(fds))];
-	struct iovec data = {&note, sizeof(note)};
-	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	ssize_t got;
-
-	do {
-		got = recvmsg(run->other, &message, MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
-	if (got == 0)
-		return -EPIPE;
-	if (got != (ssize_t)sizeof(note) || note.fd_count > RUN_FD_COUNT)
-		return err_num(err, EPROTO, "read a note from the other side of the start");
-	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-	size_t count = head && head->cmsg_type == SCM_RIGHTS ? (head->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-
-	if (count)
-		memcpy(fds, CMSG_DATA(head), count * sizeof(int));
 	for (size_t i = 0; i < count; i++) {
-		size_t slot = i < note.fd_count ? note.fd_slot[i] : RUN_FD_COUNT;
+		size_t slot = i < note->fd_count ? note->fd_slot[i] : RUN_FD_COUNT;
 
-		if (slot >= RUN_FD_COUNT || run->fd[slot] >= 0)
+		if (slot >= RUN_FD_COUNT || (slot == RUN_FD_NOTIFY) == run->inside || run->fd[slot] >= 0)
 			close(fds[i]);
 		else
 			run->fd[slot] = fds[i];
 	}
+}
+
+/* 0, -EPIPE at EOF, or the other side's failure with its error record. The guest side may have run what is the guest's own (a
+ * template's programs, when it personalises): nothing in its notes is believed. */
+static int receive_note(struct run *run, size_t *ret_row, struct err *err)
+{
+	struct note note;
+	int fds[RUN_FD_COUNT];
+	size_t count = RUN_FD_COUNT;
+	int r = message_receive(run->other, &note, sizeof(note), fds, &count);
+
+	if (r == -EPIPE)
+		return r;
+	if (r == -EAGAIN)
+		return err_set(err, ERR_TIMEOUT, "hear from the other side of the start within %d s", WALK_WORD_MS / 1000);
+	if (r < 0)
+		return err_num(err, r, "read a note from the other side of the start");
+	place_fds(run, &note, fds, count);
+	err_seal(&note.err);
 	if (note.result < 0) {
 		if (err)
 			*err = note.err;
-		return note.result;
+		return note.result == -EPIPE ? -EIO : note.result; /* only silence is EPIPE */
 	}
 	note.init_kind[sizeof(note.init_kind) - 1] = '\0';
 	if (note.init_kind[0])
@@ -318,6 +312,8 @@ _Noreturn void walk_guest(struct run *run, size_t row)
 	struct err err = {0};
 	int r = 0;
 
+	if (getenv("ISLE_HOLD"))
+		run->init_pid = pid_on_host();
 	while (r == 0 && row < step_count) {
 		const struct step *step = &step_table[row];
 

@@ -3,6 +3,8 @@
 
 #include "run.h"
 
+#define WALK_WORD_MS 120000 /* no row of a healthy start takes this long */
+
 /* Walks the HOST rows. Returns when the last row is done (init runs, or the guest side said so). On failure what was
  * done is undone and the first process is dead. */
 int walk_host(struct run *run, struct err *err);

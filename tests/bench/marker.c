@@ -3,7 +3,7 @@
 #include <linux/fcntl.h>
 #include <linux/time_types.h>
 
-#define CLOCK 1 /* CLOCK_MONOTONIC: what the driver reads too; isle's time namespaces have no offset at a first start */
+#define CLOCK 0 /* CLOCK_REALTIME: the others begin at nought in a time namespace */
 #define AT_HERE (-100)
 #define DIGITS 20
 

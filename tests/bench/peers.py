@@ -46,6 +46,33 @@ def remove_cgroups(name):
                 print(f"bench: rmdir {path}: {error.strerror}")
 
 
+def prefer(name):
+    """Gives a whole instance's groups the processor before anything else on the machine."""
+    for folder in cgroup_folders(name):
+        for file, value in (("cpu.shares", 262144), ("cpu.weight", 10000)):
+            if os.path.exists(f"{folder}/{file}"):
+                with open(f"{folder}/{file}", "w", encoding="ascii") as out:
+                    out.write(str(value))
+
+
+def prefer_self(name):
+    """The same for this process and the commands that it runs: in a group of its own, as autogroups make nice(2) void."""
+    top = "/sys/fs/cgroup/cpu"
+    if os.path.isdir(top):
+        os.makedirs(f"{top}/{name}", exist_ok=True)
+        prefer(name)
+        with open(f"{top}/{name}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+
+
+def leave_group(name):
+    top = "/sys/fs/cgroup/cpu"
+    if os.path.isdir(f"{top}/{name}"):
+        with open(f"{top}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+        remove_cgroups(name)
+
+
 def private_kib(pid):
     total = 0
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
@@ -112,7 +139,7 @@ class Isle(Peer):
         self.program = program
         self.folder = folder
         self.going = None  # monitor, link and cgroup of the guest that is being stopped
-        self.top = None  # the cgroup that holds those of this instance's guests
+        self.top = None  # the cgroup that holds those of this instance's guests, once one has started
 
     def command(self, *words):
         return [self.program, "-P", self.folder, *words]
@@ -137,6 +164,8 @@ class Isle(Peer):
 
     def destroy(self, name):
         self.runner.run(self.command("destroy", "--force", name))
+
+    remove = destroy
 
     def start_command(self, *names):
         return self.command("start", *names)
@@ -164,11 +193,19 @@ class Isle(Peer):
 
     def stop(self, name):
         """Looks the names up first: the record goes with the guest."""
-        with open(f"{self.folder}/run/{name}/record", encoding="ascii") as file:
-            record = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+        record = self.record(name)
         self.going = (int(record["monitor_pid"]), record["link"].split()[1], record["cgroup"])
-        self.top = record["cgroup"].split("/")[0]
         return super().stop(name)
+
+    def record(self, name):
+        with open(f"{self.folder}/run/{name}/record", encoding="ascii") as file:
+            return dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+
+    def keep_beside(self, name):
+        self.create(name)
+        self.runner.run(self.start_command(name))
+        self.top = self.record(name)["cgroup"].split("/")[0]
+        prefer(self.top)
 
     def monitor_pid(self, name):
         return self.going[0]
@@ -261,6 +298,15 @@ class Lxc(Peer):
 
     def destroy(self, name):
         self.runner.run(["/usr/bin/lxc-destroy", "-P", self.folder, "-n", name])
+
+    def keep_beside(self, name):
+        self.create_sharing(name)
+        self.runner.run(self.start_command(name))
+        prefer(self.cgroup)
+
+    def remove(self, name):
+        """Not lxc-destroy: the root file system may be shared."""
+        shutil.rmtree(f"{self.folder}/{name}")
 
     def start_command(self, name):
         return ["/usr/bin/lxc-start", "-P", self.folder, "-n", name]

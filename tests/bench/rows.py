@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 from measure import Failed, Samples, now, wait_until
-from peers import private_kib
+from peers import prefer_self, private_kib
 
 SSHD_S = 60
 
@@ -45,6 +45,7 @@ class Bench:
         self.loads = [os.getloadavg()[0]]
         self.noise = Samples()
         self.notes = []
+        self.group = f"isle-bench-{os.getpid()}-driver"
 
     def rounds(self):
         """Interleaves: each round takes a sample of each side, and the side that goes first changes. Also times a bare /bin/true."""
@@ -53,6 +54,16 @@ class Bench:
             self.noise.add("true", (end - begin) / 1e6)
             yield (self.isle, self.lxc) if i % 2 == 0 else (self.lxc, self.isle)
         self.loads.append(os.getloadavg()[0])
+
+    def prepare(self):
+        """A host has more guests than the one that is measured: the first one's bridge and groups are nobody's usual start.
+
+        What else runs on the machine gets the processor after both sides.
+        """
+        os.nice(-20)
+        prefer_self(self.group)
+        for peer in (self.isle, self.lxc):
+            peer.keep_beside("beside")
 
     def print(self):
         if not any(row.samples.sides for row in ROWS.values()):
@@ -114,7 +125,7 @@ def start_stop(bench):
     bench.lxc.create_full("life")
     if not bench.lxc.mapped:
         bench.notes.append("LXC starts no id-mapped guests here: it ran privileged, which does less and is harder to beat")
-    for peer in (bench.isle, bench.lxc):  # the first start makes the bridge, compiles the filter, fills caches
+    for peer in (bench.isle, bench.lxc):  # the first start compiles the filter and fills caches
         peer.start("life")
         peer.stop("life")
     for sides in bench.rounds():
