@@ -132,7 +132,7 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
