@@ -61,7 +61,7 @@ static int restart_one(struct call *call, const char *name, struct err *err)
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
 	if (r == 0) {
-		enum state state = guest_state(guest->store, guest->name, NULL);
+		enum state state = guest_state_locked(guest, NULL);
 
 		if (state != STATE_STOPPED && state != STATE_BROKEN)
 			r = stop_guest(guest, &request, err);

@@ -242,3 +242,20 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 		return stopping ? STATE_STOPPING : STATE_RUNNING;
 	return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;
 }
+
+enum state guest_state_locked(const struct guest *guest, struct record *ret_record)
+{
+	struct record none;
+	struct record *record = ret_record ? ret_record : &none;
+	enum state state = guest_state(guest->store, guest->name, record);
+
+	if (state == STATE_STARTING)
+		return STATE_BROKEN;
+	if (state != STATE_STOPPING)
+		return state;
+	auto_close int init = record_init_pidfd(record);
+
+	if (init < 0 || proc_wait_gone(init, 0) == 0)
+		return STATE_STOPPING;
+	return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
+}

@@ -37,6 +37,8 @@ static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *belo
 
 	if (!base[0])
 		return -EOPNOTSUPP;
+	if (!cgroup[0])
+		return -EINVAL; /* that would be the root, with everybody in it */
 	return str_print(ret, PATH_MAX, "%s/%s%s%s", base, cgroup, below[0] ? "/" : "", below);
 }
 
@@ -295,9 +297,13 @@ int cgroup_kill(const char *cgroup, struct err *err)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
 
-	if (unified_path(folder, cgroup, "") < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
-		return no_cgroup2(err);
-	int r = file_poke(AT_FDCWD, path, "1");
+	int r = unified_path(folder, cgroup, "");
+
+	if (r == 0)
+		r = str_print(path, sizeof(path), "%s/cgroup.kill", folder);
+	if (r < 0)
+		return r == -EOPNOTSUPP ? no_cgroup2(err) : err_num(err, r, "name cgroup '%s'", cgroup);
+	r = file_poke(AT_FDCWD, path, "1");
 	if (r == 0 || r == -ENODEV || (r == -ENOENT && access(folder, F_OK) < 0))
 		return 0;
 	return err_num(err, r, "kill all in cgroup %s", cgroup);

@@ -17,7 +17,7 @@ static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *
 
 	if (r < 0)
 		return r;
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	enum state state = guest_state_locked(guest, NULL);
 
 	if (state == STATE_STOPPED)
 		return 0;

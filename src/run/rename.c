@@ -79,7 +79,7 @@ static int check(struct guest *guest, struct err *err)
 
 	if (r < 0)
 		return r;
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	enum state state = guest_state_locked(guest, NULL);
 
 	if (state == STATE_STOPPED)
 		return 0;

@@ -243,7 +243,7 @@ static int forget_stop(struct guest *guest, struct record *record, struct err *e
 int repair_as_needed(struct guest *guest, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state == STATE_BROKEN)
 		return repair_guest(guest->store, guest->name, err);

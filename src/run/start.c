@@ -174,20 +174,11 @@ static int wait_until_up(const struct guest *guest, int notify, unsigned timeout
 	}
 }
 
-/* The guest is locked, so nobody else is at it but a monitor at its end, which waits for the lock and then finds nothing to do. */
-static bool has_ended(const struct record *record)
-{
-	auto_close int init = record_init_pidfd(record);
-
-	return init < 0 || proc_wait_gone(init, 0) == 0;
-}
-
 static int check_state(struct guest *guest, struct err *err)
 {
-	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, NULL);
 
-	if (state == STATE_STOPPING && has_ended(&record))
+	if (state == STATE_BROKEN || state == STATE_STOPPING)
 		return repair_guest(guest->store, guest->name, err);
 	if (state != STATE_STOPPED) {
 		int r = repair_as_needed(guest, err);

@@ -153,7 +153,7 @@ int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
