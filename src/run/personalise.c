@@ -341,6 +341,17 @@ int personalise_inside(const struct personalise *what, struct err *err)
 	return r;
 }
 
+void personalise_hostname(const char *name, char out[PERSONALISE_HOSTNAME])
+{
+	size_t i = 0;
+
+	for (; name[i] && i < PERSONALISE_HOSTNAME - 1; i++)
+		out[i] = name[i] == '_' ? '-' : name[i];
+	while (i && out[i - 1] == '-')
+		i--;
+	out[i] = '\0';
+}
+
 static bool hostname_valid(const char *name)
 {
 	size_t label = 0;

@@ -164,7 +164,6 @@ static void copy_keeps_everything(void **state)
 {
 	struct scratch *scratch = *state;
 	const struct timespec times[2] = {{1000000000, 5}, {1100000000, 7}};
-	auto_free char *dst_path = str_format("%s/to", scratch->path);
 	char value[8] = "";
 
 	need_root();
