@@ -20,10 +20,10 @@
 #ifdef HAVE_LIBAPPARMOR
 #include <sys/apparmor.h>
 
-#define LIBRARY "libapparmor.so.1"
-#define PROFILES "/sys/kernel/security/apparmor/profiles"
-#define FEATURES "/sys/kernel/security/apparmor/features"
-#define PARSER_MS 60000
+#define LIBRARY    "libapparmor.so.1"
+#define PROFILES   "/sys/kernel/security/apparmor/profiles"
+#define FEATURES   "/sys/kernel/security/apparmor/features"
+#define PARSER_MS  60000
 #define POLICY_MAX (4 << 20)
 
 /* Beside the program in a build tree, else where it was installed. */
@@ -144,7 +144,7 @@ static int library_open(struct library *lib, struct err *err)
 		(void)err_hint(err, "install the library: apt-get install libapparmor1");
 		return -EOPNOTSUPP;
 	}
-	return lib->new(&lib->kernel, NULL, NULL) < 0 ? err_sys(err, "reach the kernel's AppArmor") : 0;
+	return lib->new (&lib->kernel, NULL, NULL) < 0 ? err_sys(err, "reach the kernel's AppArmor") : 0;
 }
 
 static int load_policy(const char *policy, size_t len, const char *name, struct err *err)
@@ -230,8 +230,8 @@ int apparmor_remove(const char *name, const char *cache, struct err *err)
 
 #endif
 
-/* By hand and not by aa_change_onexec(2): that names its thread by number, which is another process's where a new pid namespace still
- * looks at the host's /proc. */
+/* By hand and not by aa_change_onexec(2): that names its thread by number, which is another process's where a new pid namespace
+ * still looks at the host's /proc. */
 int apparmor_on_exec(const char *name, struct err *err)
 {
 	auto_free char *order = str_format("exec %s", name);

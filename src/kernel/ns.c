@@ -81,7 +81,8 @@ static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *er
 	if (how->creator && become(how->creator, err) < 0)
 		return -EPERM;
 	if (how->creator)
-		(void)prctl(PR_SET_DUMPABLE, 1); /* the change of uid cleared it; without it the child cannot open its own /proc files */
+		(void)prctl(PR_SET_DUMPABLE,
+			    1); /* the change of uid cleared it; without it the child cannot open its own /proc files */
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	int saved = errno;
 

@@ -52,8 +52,8 @@ static int write_new(const char *folder, const char *name, const char *text, str
 	return r < 0 ? err_num(err, r, "write %s/%s in the guest", folder, name) : 0;
 }
 
-/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. It is left alone when it says
- * already what it should: to write it anew at every start costs a truncation and a flush on the guest's disk. */
+/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. It is left alone when
+ * it says already what it should: to write it anew at every start costs a truncation and a flush on the guest's disk. */
 static bool resolv_conf_wants(int etc, const char *wanted)
 {
 	auto_free char *have = NULL;

@@ -49,8 +49,8 @@ static int stop_signal(const struct spec *spec, const char *kind)
 	return SIGPWR;
 }
 
-/* The monitor is told that the lock's holder clears up. The word counts as long as the connection is open. One that does not answer (it is
- * stopped, or has become the isle that waits for our lock) is as good as none. */
+/* The monitor is told that the lock's holder clears up. The word counts as long as the connection is open. One that does not answer
+ * (it is stopped, or has become the isle that waits for our lock) is as good as none. */
 static int release_monitor(struct run *run)
 {
 	const struct timeval patience = {.tv_sec = RELEASE_S};

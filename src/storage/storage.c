@@ -34,7 +34,8 @@ static int trial_text(const struct storage *storage, int dir_fd, char text[TRIAL
 
 	if (r == 0 && fstat(dir_fd, &st) < 0)
 		r = -errno;
-	return r < 0 ? r : str_print(text, TRIAL_MAX, "%s on %llx in boot %s\n", storage->name, (unsigned long long)st.st_dev, boot_id);
+	return r < 0 ? r
+		     : str_print(text, TRIAL_MAX, "%s on %llx in boot %s\n", storage->name, (unsigned long long)st.st_dev, boot_id);
 }
 
 int storage_try(const struct storage *storage, int dir_fd, const char *notes, struct err *err)
