@@ -71,7 +71,7 @@ static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *er
 	struct clone_args args = {
 		.flags = how->flags | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
+		.exit_signal = how->flags & CLONE_PARENT ? 0 : SIGCHLD, /* with CLONE_PARENT: the caller's own */
 	};
 
 	if (how->cgroup_fd >= 0) {

@@ -17,7 +17,7 @@ extern const struct ns_kind ns_kinds[];
 extern const size_t ns_kind_count;
 
 struct ns_clone {
-	uint64_t flags; /* CLONE_NEW*; in a new time namespace the clocks begin at nought */
+	uint64_t flags; /* CLONE_NEW*, CLONE_PARENT; in a new time namespace the clocks begin at nought */
 	uid_t creator;  /* the user namespace's owner, whose budgets it counts against; 0: the caller */
 	int cgroup_fd;  /* -1, else the child is born in that cgroup2 group */
 };

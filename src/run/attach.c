@@ -119,22 +119,24 @@ static int take_streams(const struct attach *attach, struct err *err)
 	return 0;
 }
 
+/* Of the process at the door: it stays in the host's pid namespace, where nobody inside sees it. */
 static int enter(const struct attach *attach, struct err *err)
 {
 	int r = cgroup_entry_enter(&attach->groups, err);
+
 	if (r == 0)
 		r = confine_label(&attach->confinement, err);
-
 	/* The guest must not be able to use up the keys that entering it needs: so before it counts for the guest. */
 	if (r == 0)
 		r = privs_own_keyring(err);
-	/* Until the program runs, nobody inside may look into this process: it still knows the host. */
+	/* Until the program runs, nobody inside may look into what still knows the host. */
 	if (r == 0)
 		r = privs_hide(err);
-	if (r == 0)
-		r = ns_enter(attach->init_pidfd, attach->flags & ~(uint64_t)CLONE_NEWPID, err);
-	if (r < 0)
-		return r;
+	return r == 0 ? ns_enter(attach->init_pidfd, attach->flags, err) : r;
+}
+
+static int become_root(struct err *err)
+{
 	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_sys(err, "become root of the guest");
 	if (setsid() < 0)
@@ -173,7 +175,7 @@ static int confine(const struct attach *attach, const struct attach_user *user, 
 static int become_program(const struct attach *attach, struct err *err)
 {
 	struct attach_user user;
-	int r = enter(attach, err);
+	int r = become_root(err);
 
 	if (r == 0)
 		r = attach_user_find(attach->request->user, &user, err);
@@ -203,15 +205,31 @@ static int become_program(const struct attach *attach, struct err *err)
 	return num == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
-static _Noreturn void child_main(struct attach *attach, int socket)
+static _Noreturn void child_main(const struct attach *attach)
 {
 	struct err err = {0};
-
-	attach->other = socket;
 	int status = become_program(attach, &err);
 
-	(void)send_word(socket, status, &err, -1);
+	(void)send_word(attach->other, status, &err, -1);
 	_exit(status);
+}
+
+/* /proc shows of any process its mounts, network and control groups to whoever sees its pid. So the program-to-be is born with every
+ * namespace the guest's: of a process that has entered them, yet as the child of the caller, who gets its pidfd. */
+static _Noreturn void door_main(const struct attach *attach)
+{
+	struct ns_clone how = {.flags = CLONE_PARENT, .cgroup_fd = -1};
+	struct err err = {0};
+	int pidfd = -1;
+	pid_t pid = enter(attach, &err);
+
+	if (pid == 0) {
+		pid = ns_clone(&how, &pidfd, &err);
+		if (pid == 0)
+			child_main(attach);
+	}
+	(void)send_word(attach->other, pid < 0 ? NOT_EXECUTABLE : 0, &err, pidfd);
+	_exit(pid < 0);
 }
 
 static int prepare(struct attach *attach, struct err *err)
@@ -260,26 +278,49 @@ static int use_terminal(struct attach *attach, int master, int pidfd, struct err
 	return aside < 0 ? aside : r;
 }
 
+/* r of receive_word, said of pidfd: it is killed, since it holds the host's powers still and must not go on some day. */
+static int held_up(const struct attach *attach, int pidfd, int r, struct err *err)
+{
+	(void)proc_signal(pidfd, SIGKILL);
+	if (r != -EAGAIN)
+		return err_num(err, r, "hear from the process in the guest");
+	(void)err_set(err, ERR_TIMEOUT, "enter the guest: it has held that up for %d s", WORD_MS / 1000);
+	return err_hint(err, "its root may have frozen its own control group; isle stop --kill %s", attach->guest->name);
+}
+
 /* Until the program is executed (0), or could not be (1: the word says why). */
 static int await_program(const struct attach *attach, int pidfd, struct word *ret, int *ret_master, struct err *err)
 {
-	const struct timeval patience = {.tv_sec = WORD_MS / 1000};
-
-	if (setsockopt(attach->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-		return err_sys(err, "limit the wait for the guest");
 	int r = receive_word(attach->other, ret, ret_master);
 
 	if (r == 0 && ret->status == 0)
 		r = receive_word(attach->other, ret, ret_master);
 	if (r == 0)
 		return 1;
-	if (r == -EPIPE)
-		return 0;
-	(void)proc_signal(pidfd, SIGKILL); /* it holds the host's powers still, and must not go on some day */
-	if (r != -EAGAIN)
-		return err_num(err, r, "hear from the process in the guest");
-	(void)err_set(err, ERR_TIMEOUT, "enter the guest: it has held that up for %d s", WORD_MS / 1000);
-	return err_hint(err, "its root may have frozen its own control group; isle stop --kill %s", attach->guest->name);
+	return r == -EPIPE ? 0 : held_up(attach, pidfd, r, err);
+}
+
+/* The pidfd of the program-to-be. The process at the door is gone then. */
+static int await_child(const struct attach *attach, int door, int *ret_pidfd, struct err *err)
+{
+	const struct timeval patience = {.tv_sec = WORD_MS / 1000};
+	struct word word;
+	siginfo_t info;
+
+	if (setsockopt(attach->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return err_sys(err, "limit the wait for the guest");
+	int r = receive_word(attach->other, &word, ret_pidfd);
+
+	if (r < 0) {
+		r = r == -EPIPE ? err_set(err, ERR_FAILED, "enter the guest: the process that did so was killed")
+				: held_up(attach, door, r, err);
+		(void)proc_wait_gone(door, GONE_MS); /* reaped by whoever inherits it, if the kernel cannot end it now */
+		return r;
+	}
+	(void)waitid(P_PIDFD, (id_t)door, &info, WEXITED);
+	if (word.status != 0 && err)
+		*err = word.err;
+	return word.status != 0 || *ret_pidfd < 0 ? -EPERM : 0;
 }
 
 /* Waits for the child's word (terminal or failure), copies while the program runs, returns its status. */
@@ -311,26 +352,29 @@ static int accompany(struct attach *attach, int pidfd, int *ret_status, struct e
 
 static int run_inside(struct attach *attach, int *ret_status, struct err *err)
 {
-	int pair[2], pidfd = -1;
+	int pair[2], door = -1, child = -1;
 	struct ns_clone how = {.cgroup_fd = attach->groups.folder};
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
-	/* For children only: the caller itself stays where it is. */
-	if ((attach->flags & CLONE_NEWPID) && setns(attach->init_pidfd, CLONE_NEWPID) < 0)
-		return err_sys(err, "enter the guest's pid namespace");
-	pid_t pid = ns_clone(&how, &pidfd, err);
+	pid_t pid = ns_clone(&how, &door, err);
 
 	if (pid == 0) {
 		close(pair[0]);
-		child_main(attach, pair[1]);
+		attach->other = pair[1];
+		door_main(attach);
 	}
 	close(pair[1]);
 	attach->other = pair[0];
-	auto_close int child = pidfd;
-	int r = pid < 0 ? pid : accompany(attach, child, ret_status, err);
+	int r = pid < 0 ? pid : await_child(attach, door, &child, err);
 
+	if (r == 0)
+		r = accompany(attach, child, ret_status, err);
 	close(pair[0]);
+	if (door >= 0)
+		close(door);
+	if (child >= 0)
+		close(child);
 	return r;
 }
 
