@@ -303,29 +303,45 @@ int proc_run(const struct proc *proc, struct err *err)
 	return *proc->ret_output ? 0 : err_num(err, ENOMEM, "run %s", name);
 }
 
-uint64_t proc_start_time(pid_t pid)
+/* A number of /proc/PID/stat (proc_pid_stat(5)), by the field's number there, from 4 on. */
+static int stat_field(pid_t pid, int wanted, uint64_t *ret)
 {
 	auto_free char *text = NULL;
-	uint64_t start = 0;
 	char path[64];
 	char *at, *rest;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (file_read(AT_FDCWD, path, 4096, &text, NULL) < 0)
-		return 0;
+	int r = file_read(AT_FDCWD, path, 4096, &text, NULL);
+	if (r < 0)
+		return r;
 	at = strrchr(text, ')'); /* the name before it is the process's own choice, brackets and all */
 	if (!at)
-		return 0;
-	/* Behind it stand " STATE PPID ...", fields 3 and on; the start time is field 22. */
+		return -EINVAL;
+	/* Behind it stand " STATE PPID ...", fields 3 and on. */
 	at++;
-	for (int field = 3; at && field <= 22; field++)
+	for (int field = 3; at && field <= wanted; field++)
 		at = strchr(at + (field > 3), ' ');
 	if (!at)
-		return 0;
+		return -EINVAL;
 	rest = strchr(++at, ' ');
 	if (rest)
 		*rest = '\0';
-	return str_to_u64(at, 0, UINT64_MAX, &start) < 0 ? 0 : start;
+	return str_to_u64(at, 0, UINT64_MAX, ret);
+}
+
+uint64_t proc_start_time(pid_t pid)
+{
+	uint64_t start;
+
+	return stat_field(pid, 22, &start) < 0 ? 0 : start;
+}
+
+bool proc_has_executed(pid_t pid)
+{
+	const uint64_t forked_only = 0x40; /* PF_FORKNOEXEC, include/linux/sched.h: begin_new_exec() clears it before it closes descriptors */
+	uint64_t flags;
+
+	return stat_field(pid, 9, &flags) == 0 && !(flags & forked_only);
 }
 
 int proc_pidfd(pid_t pid, uint64_t start)

@@ -214,8 +214,8 @@ static int await_other(struct run *run, size_t row, enum side other, size_t *ret
 	}
 	int r = receive_note(run, &said, err);
 	if (r == -EPIPE) {
-		/* Close-on-exec: after the last row the silence means that init runs. */
-		if (other == GUEST && run->mode == RUN_START && is_last(run, last)) {
+		/* Close-on-exec: after the last row the silence means that init runs, unless its process was killed just before. */
+		if (other == GUEST && run->mode == RUN_START && is_last(run, last) && proc_has_executed(run->init_pid)) {
 			*ret_next = next;
 			return 0;
 		}
