@@ -303,45 +303,29 @@ int proc_run(const struct proc *proc, struct err *err)
 	return *proc->ret_output ? 0 : err_num(err, ENOMEM, "run %s", name);
 }
 
-/* A number of /proc/PID/stat (proc_pid_stat(5)), by the field's number there, from 4 on. */
-static int stat_field(pid_t pid, int wanted, uint64_t *ret)
+uint64_t proc_start_time(pid_t pid)
 {
 	auto_free char *text = NULL;
+	uint64_t start = 0;
 	char path[64];
 	char *at, *rest;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int r = file_read(AT_FDCWD, path, 4096, &text, NULL);
-	if (r < 0)
-		return r;
+	if (file_read(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return 0;
 	at = strrchr(text, ')'); /* the name before it is the process's own choice, brackets and all */
 	if (!at)
-		return -EINVAL;
-	/* Behind it stand " STATE PPID ...", fields 3 and on. */
+		return 0;
+	/* Behind it stand " STATE PPID ...", fields 3 and on; the start time is field 22. */
 	at++;
-	for (int field = 3; at && field <= wanted; field++)
+	for (int field = 3; at && field <= 22; field++)
 		at = strchr(at + (field > 3), ' ');
 	if (!at)
-		return -EINVAL;
+		return 0;
 	rest = strchr(++at, ' ');
 	if (rest)
 		*rest = '\0';
-	return str_to_u64(at, 0, UINT64_MAX, ret);
-}
-
-uint64_t proc_start_time(pid_t pid)
-{
-	uint64_t start;
-
-	return stat_field(pid, 22, &start) < 0 ? 0 : start;
-}
-
-bool proc_has_executed(pid_t pid)
-{
-	const uint64_t forked_only = 0x40; /* PF_FORKNOEXEC, include/linux/sched.h: begin_new_exec() clears it before it closes descriptors */
-	uint64_t flags;
-
-	return stat_field(pid, 9, &flags) == 0 && !(flags & forked_only);
+	return str_to_u64(at, 0, UINT64_MAX, &start) < 0 ? 0 : start;
 }
 
 int proc_pidfd(pid_t pid, uint64_t start)

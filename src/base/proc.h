@@ -28,9 +28,6 @@ int proc_run(const struct proc *proc, struct err *err);
 /* Start time of a pid in clock ticks since boot, from /proc/PID/stat field 22; 0 when it is gone. */
 uint64_t proc_start_time(pid_t pid);
 
-/* Whether a process that was cloned has executed a program since; holds for one that has ended too, until it is reaped. */
-bool proc_has_executed(pid_t pid);
-
 /* pidfd of pid if its start time is `start` (so that a reused pid is never taken); -ESRCH otherwise. */
 int proc_pidfd(pid_t pid, uint64_t start);
 

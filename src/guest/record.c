@@ -230,6 +230,7 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 
 	if (strcmp(record->phase, "starting") == 0 && monitor >= 0)
 		return STATE_STARTING;
+	/* Only while somebody is at it: a stop that was killed before it reached init has changed nothing. */
 	if (alive)
 		return stopping ? STATE_STOPPING : STATE_RUNNING;
 	return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;

@@ -174,10 +174,21 @@ static int wait_until_up(const struct guest *guest, int notify, unsigned timeout
 	}
 }
 
+/* The guest is locked, so nobody else is at it but a monitor at its end, which waits for the lock and then finds nothing to do. */
+static bool has_ended(const struct record *record)
+{
+	auto_close int init = record_init_pidfd(record);
+
+	return init < 0 || proc_wait_gone(init, 0) == 0;
+}
+
 static int check_state(struct guest *guest, struct err *err)
 {
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	struct record record;
+	enum state state = guest_state(guest->store, guest->name, &record);
 
+	if (state == STATE_STOPPING && has_ended(&record))
+		return repair_guest(guest->store, guest->name, err);
 	if (state != STATE_STOPPED) {
 		int r = repair_as_needed(guest, err);
 		if (r < 0)

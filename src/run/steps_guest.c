@@ -19,10 +19,12 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
+#include "../kernel/privs.h"
 #include "environment.h"
 #include "mount_options.h"
 #include "personalise.h"
 #include "steps.h"
+#include "walk.h"
 
 /* First of all, while the process still sees the host's /proc and nobody inside could interfere. */
 int step_label(struct run *run, struct err *err)
@@ -51,7 +53,9 @@ int step_become_root(struct run *run, struct err *err)
 	/* From here on no change of ids takes it back (prctl(2)); before, the next word from the host side is EOF. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(err, "die with the host side of the start");
-	return 0;
+	int r = privs_own_keyring(err);
+	/* The programs of the guest that personalise runs must not get at what this process knows of the host. */
+	return r < 0 ? r : privs_hide(err);
 }
 
 int step_private_mounts(struct run *run, struct err *err)
@@ -203,6 +207,9 @@ int step_exec_init(struct run *run, struct err *err)
 		return r;
 	/* All are close-on-exec already; this also covers what a library might have opened. */
 	(void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+	r = walk_announce_exec(run, err);
+	if (r < 0)
+		return r;
 	(void)execve(argv[0], argv, environment);
 	(void)err_sys(err, "execute %s", argv[0]);
 	return err_hint(err, "is it in the guest and executable? the key is guest.init");

@@ -100,6 +100,8 @@ int step_cgroup(struct run *run, struct err *err)
 		r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
 	if (r == 0 && run->mode == RUN_START)
 		r = cgroup_limit(cgroup, &limits, err);
+	if (r == 0 && limits.processes == UINT64_MAX)
+		cgroup_share_processes(cgroup);
 	if (r == 0)
 		r = cgroup_entry_open(cgroup, CGROUP_GUEST, &run->groups, err);
 	return r;

@@ -79,8 +79,8 @@ int step_addresses(struct run *run, struct err *err)
 			r = network_up(store, &run->networks[i], err);
 		if (r == 0)
 			r = network_lease(store, &run->networks[i], spec->guest.id, section, &run->leases[i], err);
-		if (r < 0)
-			return err_where(err, spec->file, section->line);
+		if (r < 0) /* a fault in the network's own file is named by that */
+			return err->where[0] ? r : err_where(err, spec->file, section->line);
 		struct record_link *link = &run->record.links[run->record.link_count++];
 
 		*link = (struct record_link){0};

@@ -12,6 +12,9 @@ int walk_host(struct run *run, struct err *err);
 /* Walks the GUEST rows from `row` on in the cloned child; never returns. */
 _Noreturn void walk_guest(struct run *run, size_t row);
 
+/* Inside, immediately before execve of init: an end without this word is a failure, not an init that runs. */
+int walk_announce_exec(struct run *run, struct err *err);
+
 /* After a walk that does not end in a running guest: the first process is killed and reaped, the HOST rows are undone. */
 void walk_over(struct run *run);
 
@@ -19,4 +22,4 @@ void walk_over(struct run *run);
 void walk_back(struct run *run);
 
 /* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it; ISLE_FAULT=STEP:HOW with HOW
- * fail, fail-after, kill or kill-after is for tests. */
+ * fail, fail-after, kill, kill-after or kill-undo is for tests. */

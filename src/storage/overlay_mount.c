@@ -86,7 +86,7 @@ static int context_mount(int fs_fd, int *ret_fd, struct err *err)
 			return layer_err(err, errno, fs_fd, "mount the overlay");
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
-	int fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, 0);
+	int fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV);
 
 	if (fd < 0)
 		return layer_err(err, errno, fs_fd, "mount the overlay");

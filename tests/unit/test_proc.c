@@ -280,31 +280,9 @@ static void boot_id(void **state)
 	assert_string_equal(one, two);
 }
 
-/* Told apart even when they have ended: who executed something, and who was killed before. */
-static void test_has_executed(void **state)
-{
-	(void)state;
-	for (int executes = 0; executes < 2; executes++) {
-		siginfo_t info;
-		pid_t child = fork();
-
-		if (child == 0) {
-			if (executes)
-				execl("/bin/true", "true", (char *)NULL);
-			_exit(1);
-		}
-		assert_true(child > 0);
-		assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
-		assert_int_equal(proc_has_executed(child), executes);
-		assert_int_equal(waitpid(child, NULL, 0), child);
-		assert_false(proc_has_executed(child));
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_has_executed),
 		cmocka_unit_test(good_run),        cmocka_unit_test(large_input),     cmocka_unit_test(bad_exit),
 		cmocka_unit_test(missing_program), cmocka_unit_test(too_much_output), scratch_test(timeouts),
 		scratch_test(daemon_left_behind),  cmocka_unit_test(in_child),        cmocka_unit_test(nothing_is_inherited),
