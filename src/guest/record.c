@@ -206,13 +206,6 @@ int record_monitor_pidfd(const struct record *record)
 	return fd;
 }
 
-static bool somebody_is_at_it(const struct store *store, const char *name)
-{
-	char lock[STORE_NAME_MAX + 8];
-
-	return str_print(lock, sizeof(lock), ".lock-%s", name) == 0 && file_locked(store->run_fd, lock);
-}
-
 enum state guest_state(const struct store *store, const char *name, struct record *ret_record)
 {
 	struct record none = {0};
@@ -224,14 +217,14 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 		if (fstatat(store->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return STATE_STOPPED;
 		/* A run folder without a valid record: somebody is at the very start, or was killed there. */
-		return somebody_is_at_it(store, name) ? STATE_STARTING : STATE_BROKEN;
+		return store_name_locked(store, name) ? STATE_STARTING : STATE_BROKEN;
 	}
 	auto_close int init = record_init_pidfd(record);
 	bool alive = init >= 0 && proc_wait_gone(init, 0) == -ETIMEDOUT;
 	bool stopping = strcmp(record->phase, "stopping") == 0;
 
 	/* A stop that was killed while it waited stops nobody. */
-	if (alive && (strcmp(record->phase, "running") == 0 || (stopping && !somebody_is_at_it(store, name))))
+	if (alive && (strcmp(record->phase, "running") == 0 || (stopping && !store_name_locked(store, name))))
 		return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 	auto_close int monitor = record_monitor_pidfd(record);
 

@@ -17,7 +17,9 @@
 #include "../base/str.h"
 #include "store.h"
 
-#define CONFIG_NAME "config"
+#define CONFIG_NAME    "config"
+#define LOCK_PREFIX    ".lock-"
+#define LOCK_NAME_SIZE (sizeof(LOCK_PREFIX) + STORE_NAME_MAX)
 
 /* One row a folder: where the default instance keeps it, and its name below any other instance's root. */
 static const struct place {
@@ -223,8 +225,8 @@ void store_names_free(char **names)
 
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err)
 {
-	char lock[STORE_NAME_MAX + 8];
-	int r = str_print(lock, sizeof(lock), ".lock-%s", name);
+	char lock[LOCK_NAME_SIZE];
+	int r = str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name);
 
 	if (r < 0)
 		return err_num(err, r, "lock guest '%s'", name);
@@ -238,15 +240,22 @@ int store_lock_name(const struct store *store, const char *name, int timeout_ms,
 	return r;
 }
 
+bool store_name_locked(const struct store *store, const char *name)
+{
+	char lock[LOCK_NAME_SIZE];
+
+	return str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name) == 0 && file_locked(store->run_fd, lock);
+}
+
 void store_unlock_name(const struct store *store, const char *name, int *fd)
 {
-	char lock[STORE_NAME_MAX + 8];
+	char lock[LOCK_NAME_SIZE];
 
 	if (*fd < 0)
 		return;
 	/* While the lock is held nobody can take the name. Who waits for it finds the file gone and makes a new one. */
 	if (faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
-	    str_print(lock, sizeof(lock), ".lock-%s", name) == 0)
+	    str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name) == 0)
 		(void)unlinkat(store->run_fd, lock, 0);
 	close(take_fd(fd));
 }
@@ -261,10 +270,10 @@ void store_sweep_locks(const struct store *store)
 		return;
 	}
 	for (const struct dirent *entry; (entry = readdir(dir));) {
-		const char *name = entry->d_name + strlen(".lock-");
+		const char *name = entry->d_name + strlen(LOCK_PREFIX);
 		int fd = -1;
 
-		if (!str_starts(entry->d_name, ".lock-") || !store_name_valid(name) ||
+		if (!str_starts(entry->d_name, LOCK_PREFIX) || !store_name_valid(name) ||
 		    faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		if (store_lock_name(store, name, 0, &fd, NULL) == 0)

@@ -65,6 +65,9 @@ void guest_unlock(struct guest *guest);
 /* The lock of a name that may have no guest (create, rename). */
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err);
 
+/* Whether somebody, this process included, holds it; never waits. */
+bool store_name_locked(const struct store *store, const char *name);
+
 /* Gives the lock back; its file goes where there is no guest of that name. *fd may be -1. */
 void store_unlock_name(const struct store *store, const char *name, int *fd);
 

@@ -36,10 +36,10 @@ int destroy_guest(const struct store *store, const char *name, bool force, struc
 		r = force ? stop_lock(guest, NULL, err) : guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
 		r = make_sure_it_is_stopped(guest, force, err);
-	if (r == 0)
+	if (r == 0) {
+		confine_forget(store, name); /* first: when the guest is gone nobody looks for its profile */
 		r = create_discard(guest, err);
-	if (r == 0)
-		confine_forget(store, name);
+	}
 	guest_free(guest);
 	return r;
 }

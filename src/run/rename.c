@@ -113,11 +113,11 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 	/* Shared meanwhile: who wants to remove the image may read the folder of guests and miss the one that moves. */
 	if (r == 0 && guest->spec->guest.image)
 		(void)image_open(store, guest->spec->guest.image, &image, NULL); /* not every storage needs it to be there */
-	if (r == 0)
+	if (r == 0) {
+		confine_forget(store, from); /* a start makes it anew, and under the old name nobody would look for it */
 		r = move_and_tell(guest, to, err);
+	}
 	store_unlock_name(store, to, &to_lock);
-	if (r == 0)
-		confine_forget(store, from);
 	guest_free(guest);
 	return r;
 }

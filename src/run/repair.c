@@ -85,7 +85,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	int r = run ? 0 : err_num(err, ENOMEM, "clear up after guest '%s'", name);
 
 	if (run) {
-		size_t count = guest ? guest->spec->network_count : LINKS_GUESSED;
+		size_t count = guest && !guest->faulty ? guest->spec->network_count : LINKS_GUESSED;
 		struct record known;
 
 		if (record_load(store, name, &known) == 0)
