@@ -419,6 +419,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 	const struct cgroup_layout_map *map = cgroup_layout();
 	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
+	if (!cgroup[0])
+		return err_num(err, EINVAL, "remove a cgroup without a name");
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 
