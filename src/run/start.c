@@ -188,7 +188,7 @@ static int check_state(struct guest *guest, struct err *err)
 	}
 	if (state_may_go(state, STATE_STARTING))
 		return 0;
-	(void)err_set(err, ERR_STATE, "start a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "start it: it is %s already", state_names[state]);
 	if (state == STATE_FROZEN)
 		return err_hint(err, "isle unfreeze %s", guest->name);
 	return err_hint(err, "isle restart %s starts it anew", guest->name);
