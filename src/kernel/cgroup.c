@@ -80,8 +80,16 @@ static int enable_controllers(const char *folder, struct err *err)
 
 static int make_folder(const char *path, struct err *err)
 {
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	struct stat st;
+
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return err_sys(err, "mkdir %s", path);
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		(void)err_num(err, ENOTDIR, "mkdir %s: it is one of the kernel's control files", path);
+		return err_hint(err, "give the guest another name");
+	}
 	return 0;
 }
 

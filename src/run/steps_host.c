@@ -59,6 +59,9 @@ int step_folder(struct run *run, struct err *err)
 
 void step_folder_undo(struct run *run)
 {
+	/* Processes that would not die keep their group, and the record keeps the guest from looking stopped. */
+	if (cgroup_exists(run->record.cgroup))
+		return;
 	(void)record_remove(run->guest->store, run->guest->name, NULL); /* what stays is seen as broken and swept later */
 }
 
