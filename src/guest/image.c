@@ -13,6 +13,7 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "image_key.h"
+#include "image_nodes.h"
 #include "workdir.h"
 
 char *image_path(const struct store *store, const char *key)
@@ -100,7 +101,9 @@ static int check_result(int fd, const char *template_path, struct err *err)
 	/* Made by a template under whatever umask; guests' users walk through it. */
 	if (fstat(rootfs_fd, &st) < 0 || ((st.st_mode & 0777) != 0755 && fchmod(rootfs_fd, 0755) < 0))
 		return err_sys(err, "set the mode of the image's root folder");
-	return empty_dev(rootfs_fd, err);
+	int r = empty_dev(rootfs_fd, err);
+
+	return r < 0 ? r : image_drop_nodes(rootfs_fd, err);
 }
 
 static int build_in(const struct store *store, const struct image_request *request, const struct image_inputs *inputs, int fd,

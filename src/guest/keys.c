@@ -109,7 +109,8 @@ const struct key key_table[] = {
          .lxc = "lxc.cgroup2.cpuset.cpus lxc.cgroup.cpuset.cpus",
          .doc = "The only CPUs of the host that the guest runs on, numbered from 0.", .example = "0-3,8"},
 	{SECTION_LIMITS, "processes", &type_count, AT(limits.processes), .min = 8, .max = 4194304, .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.pids.max lxc.cgroup.pids.max", .doc = "Most processes and threads that the guest may have at once.",
+         .lxc = "lxc.cgroup2.pids.max lxc.cgroup.pids.max", .doc = "Most processes and threads that the guest may have at once. Without it, a quarter of what the host can have, "
+                "16384 at most.",
          .example = "4096"},
 	{SECTION_LIMITS, "open-files", &type_count, AT(limits.open_files), .min = 64, .max = 1 << 30, .lxc = "lxc.prlimit.nofile",
          .doc = "The hard limit of open files of each process in the guest (RLIMIT_NOFILE). Without it, 524288 or what the host "

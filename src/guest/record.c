@@ -206,7 +206,7 @@ int record_monitor_pidfd(const struct record *record)
 	return fd;
 }
 
-static bool name_locked(const struct store *store, const char *name)
+static bool somebody_is_at_it(const struct store *store, const char *name)
 {
 	char lock[STORE_NAME_MAX + 8];
 
@@ -224,12 +224,14 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 		if (fstatat(store->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return STATE_STOPPED;
 		/* A run folder without a valid record: somebody is at the very start, or was killed there. */
-		return name_locked(store, name) ? STATE_STARTING : STATE_BROKEN;
+		return somebody_is_at_it(store, name) ? STATE_STARTING : STATE_BROKEN;
 	}
 	auto_close int init = record_init_pidfd(record);
 	bool alive = init >= 0 && proc_wait_gone(init, 0) == -ETIMEDOUT;
+	bool stopping = strcmp(record->phase, "stopping") == 0;
 
-	if (alive && strcmp(record->phase, "running") == 0)
+	/* A stop that was killed while it waited stops nobody. */
+	if (alive && (strcmp(record->phase, "running") == 0 || (stopping && !somebody_is_at_it(store, name))))
 		return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 	auto_close int monitor = record_monitor_pidfd(record);
 
@@ -237,7 +239,7 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 		return STATE_STARTING;
 	/* Only while somebody is at it: a stop that was killed before it reached init has changed nothing. */
 	if (alive)
-		return strcmp(record->phase, "stopping") == 0 && name_locked(store, name) ? STATE_STOPPING : STATE_RUNNING;
+		return stopping ? STATE_STOPPING : STATE_RUNNING;
 	return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;
 }
 

@@ -307,6 +307,28 @@ static int guest_not_found(const struct store *store, const char *name, struct e
 	return -ENOENT;
 }
 
+/* The guest's id in a config with a fault: what belongs to the guest is found by it. NULL when there is none. */
+static char *find_id(int dir_fd)
+{
+	auto_free char *text = NULL;
+
+	if (file_read(dir_fd, CONFIG_NAME, SPEC_FILE_MAX, &text, NULL) < 0)
+		return NULL;
+	char *rest = text;
+
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		char *value = str_starts(line, "id") ? line + 2 + strspn(line + 2, " \t") : NULL;
+
+		if (!value || *value != '=')
+			continue;
+		value += 1 + strspn(value + 1, " \t");
+		value[strcspn(value, " \t\r")] = '\0';
+		if (strlen(value) == 32 && strspn(value, "0123456789abcdef") == 32)
+			return strdup(value);
+	}
+	return NULL;
+}
+
 static int load_spec(struct guest *guest, struct err *err)
 {
 	struct spec *spec = NULL;
@@ -314,15 +336,22 @@ static int load_spec(struct guest *guest, struct err *err)
 
 	if (!shown)
 		return err_num(err, ENOMEM, "read the config of '%s'", guest->name);
-	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, err);
-	if (r < 0)
+	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, guest->any ? NULL : err);
+	guest->faulty = r < 0;
+	if (r < 0 && !guest->any)
 		return r;
+	if (r < 0) {
+		spec = spec_new();
+		if (!spec)
+			return err_num(err, ENOMEM, "open guest '%s'", guest->name);
+		spec->guest.id = find_id(guest->dir_fd);
+	}
 	spec_free(guest->spec);
 	guest->spec = spec;
 	return 0;
 }
 
-int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err)
+static int open_guest(const struct store *store, const char *name, bool any, struct guest **ret, struct err *err)
 {
 	int r = store_check_name(name, err);
 	if (r < 0)
@@ -333,6 +362,7 @@ int guest_open(const struct store *store, const char *name, struct guest **ret, 
 		return err_num(err, ENOMEM, "open guest '%s'", name);
 	guest->store = store;
 	guest->lock_fd = -1;
+	guest->any = any;
 	(void)str_copy(guest->name, sizeof(guest->name), name);
 	guest->dir_fd = openat(store->guests_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (guest->dir_fd < 0)
@@ -345,6 +375,16 @@ int guest_open(const struct store *store, const char *name, struct guest **ret, 
 	}
 	*ret = guest;
 	return 0;
+}
+
+int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err)
+{
+	return open_guest(store, name, false, ret, err);
+}
+
+int guest_open_any(const struct store *store, const char *name, struct guest **ret, struct err *err)
+{
+	return open_guest(store, name, true, ret, err);
 }
 
 void guest_free(struct guest *guest)

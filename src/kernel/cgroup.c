@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +21,15 @@
 
 #define PERIOD_USEC 100000u
 #define MAKE_TRIES  8
+
+/* What a guest gets that has no limit of its own; systemd gives a service 15 % of them. */
+#define SHARE_OF_PROCESSES 4
+#define PROCESSES_MAX      16384
+#define PROCESSES_MIN      1024
+
+/* Groups that a guest may make: far more than a Debian with containers in it has, and no way to eat the kernel's memory. */
+#define GUEST_GROUPS "4096"
+#define GUEST_DEPTH  "64"
 
 static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
 {
@@ -104,6 +112,23 @@ static const char *own_part(const char *cgroup)
 	return strchr(cgroup + strlen(SYSTEMD_SLICE "/"), '/');
 }
 
+/* On the group above the guest's own, which is host root's. */
+static int bound_groups(const char *folder, struct err *err)
+{
+	static const char *const bounds[][2] = {{"cgroup.max.descendants", GUEST_GROUPS}, {"cgroup.max.depth", GUEST_DEPTH}};
+
+	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		char path[PATH_MAX];
+
+		if (str_print(path, sizeof(path), "%s/%s", folder, bounds[i][0]) < 0)
+			return err_num(err, ENAMETOOLONG, "bound the groups below %s", folder);
+		int r = file_poke(AT_FDCWD, path, bounds[i][1]);
+		if (r < 0)
+			return err_num(err, r, "write %s to %s", bounds[i][1], path);
+	}
+	return 0;
+}
+
 static int create_unified(const char *cgroup, uid_t owner, struct err *err)
 {
 	const char *base = cgroup_layout()->unified, *own = own_part(cgroup);
@@ -121,6 +146,8 @@ static int create_unified(const char *cgroup, uid_t owner, struct err *err)
 		if (!*at)
 			break;
 	}
+	if (r == 0)
+		r = bound_groups(path, err); /* of the last folder, which is still host root's */
 	if (r < 0 || unified_path(path, cgroup, CGROUP_GUEST) < 0)
 		return r < 0 ? r : err_num(err, ENAMETOOLONG, "make cgroup %s", cgroup);
 	r = make_folder(path, err);
@@ -178,6 +205,17 @@ static int limit_unified(const char *folder, const struct cgroup_limits *limits,
 	return r;
 }
 
+static uint64_t number_in(const char *path, uint64_t otherwise)
+{
+	auto_free char *text = NULL;
+	uint64_t value;
+
+	if (file_read(AT_FDCWD, path, 64, &text, NULL) < 0)
+		return otherwise;
+	text[strcspn(text, "\n")] = '\0';
+	return str_to_u64(text, 1, UINT64_MAX, &value) == 0 ? value : otherwise;
+}
+
 int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err)
 {
 	char folder[PATH_MAX];
@@ -188,6 +226,17 @@ int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct 
 	if (cgroup_layout()->v1_count)
 		return cgroup_v1_limit(cgroup, limits, err);
 	return limit_unified(folder, limits, err);
+}
+
+void cgroup_share_processes(const char *cgroup)
+{
+	uint64_t pids = number_in("/proc/sys/kernel/pid_max", 32768), threads = number_in("/proc/sys/kernel/threads-max", 32768);
+	uint64_t share = (pids < threads ? pids : threads) / SHARE_OF_PROCESSES;
+	struct cgroup_limits limits = CGROUP_LIMITS_NONE;
+
+	/* A host without the pids controller has no such bound. */
+	limits.processes = share > PROCESSES_MAX ? PROCESSES_MAX : share < PROCESSES_MIN ? PROCESSES_MIN : share;
+	(void)cgroup_limit(cgroup, &limits, NULL);
 }
 
 int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err)
@@ -239,31 +288,20 @@ int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err)
 
 bool cgroup_exists(const char *cgroup)
 {
+	const struct cgroup_layout_map *map = cgroup_layout();
 	char path[PATH_MAX];
 
-	return unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0;
-}
-
-static int kill_each(const char *folder)
-{
-	char path[PATH_MAX];
-	auto_free char *text = NULL;
-
-	if (str_print(path, sizeof(path), "%s/cgroup.procs", folder) < 0 || file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
-		return 0;
-	char *rest = text;
-	uint64_t pid;
-
-	for (char *line; (line = strsep(&rest, "\n"));)
-		if (str_to_u64(line, 1, INT32_MAX, &pid) == 0)
-			(void)kill((pid_t)pid, SIGKILL); /* it may be gone already */
-	return 0;
+	if (unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0)
+		return true;
+	for (int i = 0; cgroup[0] && i < map->v1_count; i++)
+		if (str_print(path, sizeof(path), "%s/%s", map->v1[i].path, cgroup) == 0 && access(path, F_OK) == 0)
+			return true;
+	return false;
 }
 
 int cgroup_kill(const char *cgroup, struct err *err)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
-
 	int r = unified_path(folder, cgroup, "");
 
 	if (r == 0)
@@ -271,16 +309,9 @@ int cgroup_kill(const char *cgroup, struct err *err)
 	if (r < 0)
 		return r == -EOPNOTSUPP ? no_cgroup2(err) : err_num(err, r, "name cgroup '%s'", cgroup);
 	r = file_poke(AT_FDCWD, path, "1");
-	if (r == 0 || r == -ENODEV)
+	if (r == 0 || r == -ENODEV || (r == -ENOENT && access(folder, F_OK) < 0))
 		return 0;
-	if (r != -ENOENT)
-		return err_num(err, r, "kill all in cgroup %s", cgroup);
-	if (access(folder, F_OK) < 0)
-		return 0;
-	/* Before Linux 5.14. A guest's pid namespace falls with its init, so the group above it need only lose that. */
-	(void)str_print(path, sizeof(path), "%s/" CGROUP_GUEST, folder);
-	(void)kill_each(path);
-	return kill_each(folder);
+	return err_num(err, r, "kill all in cgroup %s", cgroup);
 }
 
 /* The first folder inside dir, "" when there is none. */

@@ -19,6 +19,9 @@ struct cgroup_limits {         /* UINT64_MAX or NULL: not set */
 	const char *cpuset;
 };
 
+#define CGROUP_LIMITS_NONE \
+	((struct cgroup_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL})
+
 /* What a child needs to enter a guest's groups by itself: a descriptor of the cgroup2 folder for
  * CLONE_INTO_CGROUP, and on a hybrid host one of each v1 hierarchy's `tasks`. */
 #define CGROUP_V1_MAX 12
@@ -35,6 +38,9 @@ int cgroup_create(const char *cgroup, uid_t owner, struct err *err);
 /* Sets what is set, on the running group too, and reads each back. -EOPNOTSUPP names the controller that lacks. */
 int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err);
 
+/* Limits processes to a share of what the host can have, so that a fork bomb leaves some to the host and to other guests. */
+void cgroup_share_processes(const char *cgroup);
+
 /* Opens the descriptors; below: path under the cgroup2 folder to enter ("guest", "guest/init.scope"). */
 int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err);
 void cgroup_entry_close(struct cgroup_entry *entry);
@@ -44,12 +50,13 @@ void cgroup_entry_close(struct cgroup_entry *entry);
  * cgroup_procs_write_start). */
 int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err);
 
-/* Kills all in the group, at once (cgroup.kill), or pid by pid where the kernel lacks it (before 5.14). No error if gone. */
+/* Kills all in the group and below it, at once (cgroup.kill). No error if it is gone. */
 int cgroup_kill(const char *cgroup, struct err *err);
 
 /* Removes the groups and all below them, waiting up to timeout_ms for dying tasks. Gone already: success. */
 int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err);
 
+/* In any hierarchy. */
 bool cgroup_exists(const char *cgroup);
 bool cgroup_frozen(const char *cgroup);
 /* Waits until the kernel reports it. -ETIMEDOUT after timeout_ms (the group is then set back). */

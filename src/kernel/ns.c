@@ -162,18 +162,22 @@ int ns_open(pid_t pid, const char *file, struct err *err)
 int ns_differing(pid_t pid, uint64_t mask, uint64_t *ret, struct err *err)
 {
 	uint64_t found = 0;
+	char path[32];
 
+	(void)str_print(path, sizeof(path), "/proc/%d/ns", pid);
+	auto_close int ours = open("/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int its = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (ours < 0 || its < 0)
+		return err_sys(err, "look at the namespaces of process %d", pid);
 	for (size_t i = 0; i < ns_kind_count; i++) {
 		struct stat mine, theirs;
-		char path[48];
 
 		if (!(mask & ns_kinds[i].flag))
 			continue;
-		(void)str_print(path, sizeof(path), "/proc/self/ns/%s", ns_kinds[i].file);
-		if (stat(path, &mine) < 0)
+		if (fstatat(ours, ns_kinds[i].file, &mine, 0) < 0)
 			continue; /* a kind that this kernel lacks */
-		(void)str_print(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_kinds[i].file);
-		if (stat(path, &theirs) < 0)
+		if (fstatat(its, ns_kinds[i].file, &theirs, 0) < 0)
 			return err_sys(err, "look at the %s namespace of process %d", ns_kinds[i].name, pid);
 		if (mine.st_ino != theirs.st_ino)
 			found |= ns_kinds[i].flag;

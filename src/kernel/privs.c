@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/securebits.h>
 #include <signal.h>
 #include <string.h>
@@ -219,6 +220,20 @@ int privs_raise(struct err *err)
 		data[i].effective = data[i].permitted;
 	if (set_caps(data) < 0)
 		return err_sys(err, "raise the process's capabilities");
+	return 0;
+}
+
+int privs_own_keyring(struct err *err)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
+		return err_sys(err, "make a session keyring");
+	return 0;
+}
+
+int privs_hide(struct err *err)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(err, "forbid tracing");
 	return 0;
 }
 

@@ -23,6 +23,14 @@ int privs_raise(struct err *err);
  * the hard limit, UINT64_MAX: the default. */
 int privs_rlimits(uint64_t open_files, struct err *err);
 
+/* A new, empty session keyring in place of the caller's, whose keys (Kerberos tickets, disk keys) every process possesses that
+ * inherits it, whatever its user and namespaces are (session-keyring(7)). The keyring counts for the caller's uid. */
+int privs_own_keyring(struct err *err);
+
+/* Not to be traced, nor looked into through /proc, until it executes a program: after the last change of uid, which sets this from
+ * fs.suid_dumpable (prctl(2), PR_SET_DUMPABLE). */
+int privs_hide(struct err *err);
+
 /* Default action for every signal, an empty signal mask, umask 022. */
 void privs_reset_signals(void);
 

@@ -97,6 +97,7 @@ static const struct word_value constants[] = {
 	WORD(CLONE_NEWTIME),
 	WORD(TIOCSTI),
 	WORD(TIOCLINUX),
+	WORD(TIOCSETD),
 	WORD(MNT_FORCE),
 	WORD(MNT_DETACH),
 	WORD(RLIMIT_CORE),

@@ -27,6 +27,7 @@
 #include "../guest/record.h"
 #include "../kernel/cgroup.h"
 #include "../kernel/ns.h"
+#include "../kernel/privs.h"
 #include "attach.h"
 #include "attach_user.h"
 #include "confine.h"
@@ -36,6 +37,7 @@
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
+#define CGROUP_BELOW_MAX 2048 /* with the hierarchy's own path below PATH_MAX */
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 #define WORD_MS        30000 /* a start that takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
@@ -123,9 +125,12 @@ static int enter(const struct attach *attach, struct err *err)
 	if (r == 0)
 		r = confine_label(&attach->confinement, err);
 
+	/* The guest must not be able to use up the keys that entering it needs: so before it counts for the guest. */
+	if (r == 0)
+		r = privs_own_keyring(err);
 	/* Until the program runs, nobody inside may look into this process: it still knows the host. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return err_sys(err, "forbid tracing");
+	if (r == 0)
+		r = privs_hide(err);
 	if (r == 0)
 		r = ns_enter(attach->init_pidfd, attach->flags & ~(uint64_t)CLONE_NEWPID, err);
 	if (r < 0)
@@ -134,7 +139,7 @@ static int enter(const struct attach *attach, struct err *err)
 		return err_sys(err, "become root of the guest");
 	if (setsid() < 0)
 		return err_sys(err, "begin a session");
-	return 0;
+	return privs_hide(err);
 }
 
 static char *login_name(const char *shell)
@@ -212,11 +217,15 @@ static _Noreturn void child_main(struct attach *attach, int socket)
 static int prepare(struct attach *attach, struct err *err)
 {
 	const struct attach_request *request = attach->request;
-	char below[512];
+	char below[CGROUP_BELOW_MAX];
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
-	if (r == 0)
-		r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+	if (r < 0)
+		return r;
+	/* Where init is; a guest that has hidden it too deep for a path is entered at its top. */
+	r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+	if (r == -ENAMETOOLONG)
+		r = str_copy(below, sizeof(below), CGROUP_GUEST);
 	if (r < 0)
 		return err_num(err, r, "find the guest's control group");
 	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
@@ -228,9 +237,7 @@ static int prepare(struct attach *attach, struct err *err)
 	if (!attach->tty)
 		return relay_open(&attach->relay, err);
 	(void)ioctl(0, TIOCGWINSZ, &attach->size); /* zeros when it is no terminal */
-	if (!isatty(2))
-		attach->relay.guest[2] = fcntl(2, F_DUPFD_CLOEXEC, 3);
-	return 0;
+	return relay_open_error(&attach->relay, err);
 }
 
 static int status_of(int pidfd, int *ret)
@@ -241,6 +248,16 @@ static int status_of(int pidfd, int *ret)
 		return -errno;
 	*ret = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 	return 0;
+}
+
+static int use_terminal(struct attach *attach, int master, int pidfd, struct err *err)
+{
+	pid_t aside = relay_run_aside(&attach->relay, pidfd, err);
+	int r = console_pump(0, 1, master, pidfd, aside < 0 ? NULL : err);
+
+	while (aside > 0 && waitpid(aside, NULL, 0) < 0 && errno == EINTR)
+		;
+	return aside < 0 ? aside : r;
 }
 
 /* Until the program is executed (0), or could not be (1: the word says why). */
@@ -273,8 +290,10 @@ static int accompany(struct attach *attach, int pidfd, int *ret_status, struct e
 	int r = await_program(attach, pidfd, &word, &master, err);
 
 	relay_close_guest(&attach->relay);
-	if (r == 0)
-		r = attach->tty ? console_pump(0, 1, master, pidfd, err) : relay_run(&attach->relay, pidfd, err);
+	if (r == 0 && attach->tty)
+		r = use_terminal(attach, master, pidfd, err);
+	else if (r == 0)
+		r = relay_run(&attach->relay, pidfd, err);
 	else if (r == 1 && err)
 		*err = word.err;
 	else if (r < 0)

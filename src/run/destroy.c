@@ -30,10 +30,10 @@ static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *
 int destroy_guest(const struct store *store, const char *name, bool force, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = guest_open(store, name, &guest, err);
+	int r = guest_open_any(store, name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
+		r = force ? stop_lock(guest, NULL, err) : guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
 		r = make_sure_it_is_stopped(guest, force, err);
 	if (r == 0)

@@ -1,4 +1,4 @@
-/* Copies between a program's pipes and the caller's terminal, so that a guest never holds the terminal itself. */
+/* Copies between a program's pipes and the caller's standard streams. */
 #include "config.h"
 
 #include <errno.h>
@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
@@ -16,29 +18,50 @@
 #include "../base/proc.h"
 #include "relay.h"
 
+/* Nothing but the bytes in it can be reached through a pipe, nor anything through /dev/null. */
+static bool harmless(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	return S_ISFIFO(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
+}
+
+static int open_one(struct relay *relay, int i, struct err *err)
+{
+	int pipe_fd[2];
+
+	if (fcntl(i, F_GETFD) < 0) {
+		/* A closed stream is /dev/null, never some descriptor that happens to get the number. */
+		relay->guest[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} else if (harmless(i)) {
+		relay->guest[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+	} else if (pipe2(pipe_fd, O_CLOEXEC) == 0) {
+		relay->guest[i] = pipe_fd[i == 0 ? 0 : 1];
+		relay->ours[i] = pipe_fd[i == 0 ? 1 : 0];
+	}
+	if (relay->guest[i] < 0 || (i == 0 && relay->ours[0] >= 0 && fcntl(relay->ours[0], F_SETFL, O_NONBLOCK) < 0))
+		return err_sys(err, "prepare standard input and output");
+	return 0;
+}
+
 int relay_open(struct relay *relay, struct err *err)
 {
+	int r = 0;
+
 	*relay = (struct relay){.guest = {-1, -1, -1}, .ours = {-1, -1, -1}};
-	for (int i = 0; i < 3; i++) {
-		int pipe_fd[2];
+	for (int i = 0; r == 0 && i < 3; i++)
+		r = open_one(relay, i, err);
+	if (r < 0)
+		relay_close(relay);
+	return r;
+}
 
-		if (fcntl(i, F_GETFD) < 0) {
-			/* A closed stream is /dev/null, never some descriptor that happens to get the number. */
-			relay->guest[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-		} else if (!isatty(i)) {
-			relay->guest[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
-		} else if (pipe2(pipe_fd, O_CLOEXEC) == 0) {
-			relay->guest[i] = pipe_fd[i == 0 ? 0 : 1];
-			relay->ours[i] = pipe_fd[i == 0 ? 1 : 0];
-		}
-		if (relay->guest[i] < 0 || (i == 0 && relay->ours[0] >= 0 && fcntl(relay->ours[0], F_SETFL, O_NONBLOCK) < 0)) {
-			int r = err_sys(err, "prepare standard input and output");
-
-			relay_close(relay);
-			return r;
-		}
-	}
-	return 0;
+int relay_open_error(struct relay *relay, struct err *err)
+{
+	*relay = (struct relay){.guest = {-1, -1, -1}, .ours = {-1, -1, -1}};
+	return isatty(2) ? 0 : open_one(relay, 2, err);
 }
 
 void relay_close_guest(struct relay *relay)
@@ -157,6 +180,7 @@ static void copy_loop(struct relay *relay, int signals, int done_pidfd)
 
 int relay_run(struct relay *relay, int done_pidfd, struct err *err)
 {
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe_before;
 	sigset_t set, before;
 
 	sigemptyset(&set);
@@ -170,7 +194,21 @@ int relay_run(struct relay *relay, int done_pidfd, struct err *err)
 
 	if (signals < 0)
 		return err_sys(err, "watch signals");
+	/* Who closes his end early gets no more of it; that is no reason to leave the rest uncopied. */
+	(void)sigaction(SIGPIPE, &ignore, &pipe_before);
 	copy_loop(relay, signals, done_pidfd);
+	(void)sigaction(SIGPIPE, &pipe_before, NULL);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return 0;
+}
+
+pid_t relay_run_aside(struct relay *relay, int done_pidfd, struct err *err)
+{
+	if (relay->ours[0] < 0 && relay->ours[1] < 0 && relay->ours[2] < 0)
+		return 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(relay_run(relay, done_pidfd, NULL) < 0);
+	return pid < 0 ? err_sys(err, "copy standard error") : pid;
 }

@@ -19,6 +19,7 @@
 #include "../base/str.h"
 #include "../kernel/systemd.h"
 #include "monitor.h"
+#include "rename.h"
 #include "repair.h"
 #include "start.h"
 #include "steps.h"
@@ -72,8 +73,8 @@ static int turn_into_monitor(struct run *run, struct err *err)
 {
 	char isle[PATH_MAX];
 
+	guest_unlock(run->guest); /* the run is whole: a slow machined must not keep other commands from it */
 	register_machine(run);
-
 	if (own_program(isle) < 0)
 		return err_sys(err, "find isle's own program");
 	struct monitor_args args = {
@@ -177,8 +178,14 @@ static int check_state(struct guest *guest, struct err *err)
 {
 	enum state state = guest_state_locked(guest, NULL);
 
-	if (state == STATE_BROKEN || state == STATE_STOPPING)
+	if (state == STATE_STOPPING)
 		return repair_guest(guest->store, guest->name, err);
+	if (state != STATE_STOPPED) {
+		int r = repair_as_needed(guest, err);
+		if (r < 0)
+			return r;
+		state = guest_state_locked(guest, NULL);
+	}
 	if (state_may_go(state, STATE_STARTING))
 		return 0;
 	(void)err_set(err, ERR_STATE, "start a guest that is %s", state_names[state]);
@@ -194,6 +201,7 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 
 	if (r < 0)
 		return r;
+	rename_finish(guest);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
 	fflush(NULL); /* else the child would write what is buffered once more */

@@ -19,6 +19,7 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
+#include "../kernel/privs.h"
 #include "environment.h"
 #include "mount_options.h"
 #include "personalise.h"
@@ -52,7 +53,9 @@ int step_become_root(struct run *run, struct err *err)
 	/* From here on no change of ids takes it back (prctl(2)); before, the next word from the host side is EOF. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(err, "die with the host side of the start");
-	return 0;
+	int r = privs_own_keyring(err);
+	/* The programs of the guest that personalise runs must not get at what this process knows of the host. */
+	return r < 0 ? r : privs_hide(err);
 }
 
 int step_private_mounts(struct run *run, struct err *err)
@@ -150,8 +153,10 @@ int step_pivot(struct run *run, struct err *err)
 
 int step_host_name(struct run *run, struct err *err)
 {
-	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : run->guest->name;
+	char own[PERSONALISE_HOSTNAME];
+	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : own;
 
+	personalise_hostname(run->guest->name, own);
 	if (sethostname(name, strlen(name)) < 0)
 		return err_sys(err, "set the host name to %s", name);
 	return 0;

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +23,8 @@
 #include "walk.h"
 
 #define GONE_MS        10000
-#define LOCK_AFTER_MS  60000
+#define SHORT_LOCK_MS  500
+#define RELEASE_S      3
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -50,11 +53,13 @@ static int stop_signal(const struct spec *spec, const char *kind)
  * stopped, or has become the isle that waits for our lock) is as good as none. */
 static int release_monitor(struct run *run)
 {
+	const struct timeval patience = {.tv_sec = RELEASE_S};
 	struct control_header header;
 	auto_free char *data = malloc(CONTROL_DATA_MAX);
 	auto_close int fd = control_connect(run->run_fd, NULL);
 
-	if (fd < 0 || !data)
+	/* A monitor whose guest has ended serves nobody any more: it waits for the lock that we hold. */
+	if (fd < 0 || !data || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
 		return -1; /* none listens: a monitor that is there all the same is killed at the end */
 	if (control_send(fd, CONTROL_RELEASE, NULL, 0) < 0)
 		return -1;
@@ -102,7 +107,7 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 {
 	auto_close int init = record_init_pidfd(&run->record);
 	auto_close int monitor = record_monitor_pidfd(&run->record);
-	auto_close int released = release_monitor(run);
+	auto_close int released = init < 0 || proc_wait_gone(init, 0) == 0 ? -1 : release_monitor(run);
 	int r = -ETIMEDOUT;
 
 	(void)str_copy(run->record.phase, sizeof(run->record.phase), "stopping");
@@ -126,7 +131,23 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
-	return 0;
+	return walk_undone(run, err);
+}
+
+int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
+{
+	struct record record;
+	int r = guest_lock(guest, SHORT_LOCK_MS, NULL);
+
+	if (r != -EBUSY)
+		return r < 0 ? guest_lock(guest, STORE_LOCK_MS, err) : 0; /* once more, for its words */
+	if (guest_state(guest->store, guest->name, &record) == STATE_STOPPING) {
+		auto_close int init = record_init_pidfd(&record);
+
+		if (init >= 0 && proc_signal(init, SIGKILL) == 0 && ret_ended)
+			*ret_ended = true;
+	}
+	return guest_lock(guest, STORE_LOCK_MS, err);
 }
 
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
@@ -156,33 +177,43 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 /* A reboot keeps the run folder with its control socket, the console and this process. */
 static int start_again(struct run *run, const struct stop_after *after, struct err *err)
 {
-	uint64_t lived = (uint64_t)time(NULL) - run->record.started;
-
 	run->console_fd = after->console_fd;
 	run->control_fd = after->control_fd;
 	run->run_fd = after->run_fd;
 	step_network_undo(run);
 	step_cgroup_undo(run);
-	if (lived * 1000 < REBOOT_PACE_MS)
-		(void)poll(NULL, 0, REBOOT_PACE_MS); /* pacing, not waiting for anything */
+	run->undo_err = (struct err){0}; /* the start that follows clears up or says why it cannot */
 	run_log(run, "rebooted from inside");
 	return start_become_monitor(run, err);
+}
+
+/* Without the lock: a guest that reboots at once, for ever, must not keep others from stopping it. */
+static void pace(const struct store *store, const struct stop_after *after)
+{
+	struct record record;
+
+	if (strcmp(after->how, "reboot") != 0 || record_load(store, after->name, &record) < 0)
+		return;
+	if (((uint64_t)time(NULL) - record.started) * 1000 < REBOOT_PACE_MS)
+		(void)poll(NULL, 0, REBOOT_PACE_MS); /* pacing, not waiting for anything */
 }
 
 int stop_after(const struct store *store, const struct stop_after *after, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = guest_open(store, after->name, &guest, err);
+
+	pace(store, after);
+	int r = guest_open_any(store, after->name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, LOCK_AFTER_MS, err);
+		r = guest_lock(guest, -1, err); /* nobody waits for this process, and a reboot must not be lost to a long command */
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
-		if (strcmp(after->how, "reboot") == 0) {
+		if (strcmp(after->how, "reboot") == 0 && !guest->faulty) {
 			r = start_again(run, after, err);
 		} else {
-			run_log(run, "ended by itself (%s)", after->how);
+			run_log(run, "ended by itself (%s)%s", after->how, guest->faulty ? "; its config has a fault" : "");
 			walk_back(run);
 		}
 	}

@@ -179,19 +179,19 @@ static int mask_one(int root, int empty, const struct mask *mask, struct err *er
 /* /proc/sys is the host's but for what hangs on the guest's network namespace. */
 static int protect_sysctls(int root, struct err *err)
 {
-	auto_close int sys = mount_copy(root, "proc/sys", false, err);
-	auto_close int net = sys < 0 ? -1 : mount_copy(root, "proc/sys/net", false, err);
+	auto_close int sys_at = path_open_in_root(root, "proc/sys", O_PATH | O_NOFOLLOW, 0);
+	auto_close int own_net = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
+
+	if (sys_at < 0 || own_net < 0)
+		return err_num(err, sys_at < 0 ? sys_at : own_net, "open /proc/sys in the guest");
+	auto_close int sys = mount_copy(sys_at, "", false, err);
+	auto_close int net = sys < 0 ? -1 : mount_copy(own_net, "", false, err);
 
 	if (sys < 0 || net < 0)
-		return -EIO;
+		return sys < 0 ? sys : net;
 	int r = mount_attributes(sys, MOUNT_ATTR_RDONLY, 0, false, err);
-	if (r < 0)
-		return r;
-	auto_close int sys_at = path_open_in_root(root, "proc/sys", O_PATH | O_NOFOLLOW, 0);
-
-	if (sys_at < 0)
-		return err_num(err, sys_at, "open /proc/sys in the guest");
-	r = mount_attach(sys, sys_at, "proc/sys", err);
+	if (r == 0)
+		r = mount_attach(sys, sys_at, "proc/sys", err);
 	if (r < 0)
 		return r;
 	auto_close int net_at = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);

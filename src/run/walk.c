@@ -174,7 +174,7 @@ static int receive_note(struct run *run, size_t *ret_row, struct err *err)
 		return note.result == -EPIPE ? -EIO : note.result; /* only silence is EPIPE */
 	}
 	note.init_kind[sizeof(note.init_kind) - 1] = '\0';
-	if (note.init_kind[0])
+	if (note.init_kind[0] && str_printable(note.init_kind)) /* it becomes a line of the run record */
 		memcpy(run->init_kind, note.init_kind, sizeof(run->init_kind));
 	*ret_row = note.row;
 	return 0;
@@ -347,4 +347,14 @@ void walk_back(struct run *run)
 		step->undo(run);
 		trace(run, step, "undone", since);
 	}
+}
+
+int walk_undone(const struct run *run, struct err *err)
+{
+	if (run->undo_err.code == ERR_NONE)
+		return 0;
+	if (err)
+		*err = run->undo_err;
+	(void)err_hint(err, "it has ended; the next command on '%s' clears up what is left", run->guest->name);
+	return run->undo_err.sys ? -run->undo_err.sys : -EIO;
 }

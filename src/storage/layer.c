@@ -17,10 +17,11 @@ int layer_open(int dir_fd, const char *name, int userns_fd, int *ret_fd, struct 
 
 	if (fd < 0)
 		return err_sys(err, "open a detached mount of %s", shown);
-	struct mount_attr attr = {.propagation = MS_PRIVATE};
+	/* A guest makes no device nodes, so one that lies there came with its image, and is a device of the host. */
+	struct mount_attr attr = {.propagation = MS_PRIVATE, .attr_set = MOUNT_ATTR_NODEV};
 
 	if (userns_fd >= 0) {
-		attr.attr_set = MOUNT_ATTR_IDMAP;
+		attr.attr_set |= MOUNT_ATTR_IDMAP;
 		attr.userns_fd = (uint64_t)userns_fd;
 	}
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {

@@ -156,6 +156,11 @@ teardown_file() {
 	fails 2 isle exec --env =x one -- env
 }
 
+@test "exec: --env among other options is not mixed with their values" {
+	is "variables and folder" '1 2 /home' "$(isle exec -e A=1 -u root --cwd /home -e B=2 one -- sh -c 'echo "$A $B $PWD"')"
+	is user ann "$(isle exec -u ann -e A=1 --cwd / one -- id -un)"
+}
+
 @test "exec --user, by name and by number, with its groups and home" {
 	works isle exec --user ann one -- id
 	says 'uid=1000(ann) gid=1000(ann)'
