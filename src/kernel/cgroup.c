@@ -424,6 +424,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 	const struct cgroup_layout_map *map = cgroup_layout();
 	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
+	if (!map->unified[0])
+		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 
