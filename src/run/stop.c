@@ -131,10 +131,14 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
+<<<<<<< HEAD
 	if (!cgroup_exists(run->record.cgroup))
 		return 0;
 	(void)err_set(err, ERR_FAILED, "clear up after the guest: processes in %s cannot be killed", run->record.cgroup);
 	return err_hint(err, "they wait for a device or a server, perhaps a network file system; stop it again when that has answered");
+=======
+	return walk_undone(run, err);
+>>>>>>> e2e
 }
 
 int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
@@ -185,6 +189,7 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 	run->run_fd = after->run_fd;
 	step_network_undo(run);
 	step_cgroup_undo(run);
+	run->undo_err = (struct err){0}; /* the start that follows clears up or says why it cannot */
 	run_log(run, "rebooted from inside");
 	return start_become_monitor(run, err);
 }

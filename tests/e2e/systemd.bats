@@ -13,6 +13,15 @@ teardown_file() {
 	end_of_file
 }
 
+# NAME PID-BEFORE
+rebooted() {
+	[ "$(state "$1")" = running ] && [ "$(init_pid "$1")" != "$2" ]
+}
+
+unregistered() {
+	! machinectl show "$1" >/dev/null 2>&1
+}
+
 needs_systemd() {
 	[ -d /run/systemd/system ] || skip "systemd does not run this host"
 }
@@ -46,7 +55,7 @@ unit_of() {
 	works machinectl show one -P Leader
 	is "leader" "$(init_pid one)" "$output"
 	isle stop --kill one
-	wait_until 10 eval '! machinectl show one 2>/dev/null'
+	wait_until 10 unregistered one
 }
 
 @test "systemd: stopping the scope ends the guest in its own manner" {
@@ -80,7 +89,7 @@ unit_of() {
 	local before
 	before=$(init_pid one)
 	isle exec one -- reboot
-	wait_until 20 eval '[ "$(state one)" = running ] && [ "$(init_pid one)" != '"$before"' ]'
+	wait_until 20 rebooted one "$before"
 	is "init's group" "0::/isle.slice/$(unit_of one)/limits/guest" "$(cat "/proc/$(init_pid one)/cgroup")"
 }
 
@@ -88,7 +97,8 @@ unit_of() {
 	needs_systemd
 	make_guest one --set limits.memory=64M --set limits.processes=50 --set limits.cpus=0.5
 	isle start one
-	local group=/sys/fs/cgroup/isle.slice/$(unit_of one)/limits
+	local group
+	group=/sys/fs/cgroup/isle.slice/$(unit_of one)/limits
 	is "memory" 67108864 "$(cat "$group/memory.max")"
 	is "processes" 50 "$(cat "$group/pids.max")"
 	is "cpus" "50000 100000" "$(cat "$group/cpu.max")"
