@@ -310,10 +310,7 @@ bool cgroup_exists(const char *cgroup)
 int cgroup_kill(const char *cgroup, struct err *err)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
-<<<<<<< HEAD
 
-=======
->>>>>>> e2e
 	int r = unified_path(folder, cgroup, "");
 
 	if (r == 0)
@@ -436,13 +433,10 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 	const struct cgroup_layout_map *map = cgroup_layout();
 	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
-<<<<<<< HEAD
 	if (!cgroup[0])
 		return err_num(err, EINVAL, "remove a cgroup without a name");
-=======
 	if (!map->unified[0])
 		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
->>>>>>> e2e
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 

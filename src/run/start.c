@@ -180,11 +180,7 @@ static int check_state(struct guest *guest, struct err *err)
 {
 	enum state state = guest_state_locked(guest, NULL);
 
-<<<<<<< HEAD
-	if (state == STATE_BROKEN || state == STATE_STOPPING)
-=======
 	if (state == STATE_STOPPING)
->>>>>>> e2e
 		return repair_guest(guest->store, guest->name, err);
 	if (state != STATE_STOPPED) {
 		int r = repair_as_needed(guest, err);

@@ -59,16 +59,9 @@ int step_folder(struct run *run, struct err *err)
 
 void step_folder_undo(struct run *run)
 {
-<<<<<<< HEAD
-	/* Processes that would not die keep their group, and the record keeps the guest from looking stopped. */
-	if (cgroup_exists(run->record.cgroup))
-		return;
-	(void)record_remove(run->guest->store, run->guest->name, NULL); /* what stays is seen as broken and swept later */
-=======
 	/* While the folder stays, what is left is seen as broken, and the next command tries again. */
 	if (run->undo_err.code == ERR_NONE)
 		(void)record_remove(run->guest->store, run->guest->name, &run->undo_err);
->>>>>>> e2e
 }
 
 /* On a systemd host: this process, which becomes the monitor, moves out of whatever session it came from into the guest's own scope. After

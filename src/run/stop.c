@@ -131,14 +131,7 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
-<<<<<<< HEAD
-	if (!cgroup_exists(run->record.cgroup))
-		return 0;
-	(void)err_set(err, ERR_FAILED, "clear up after the guest: processes in %s cannot be killed", run->record.cgroup);
-	return err_hint(err, "they wait for a device or a server, perhaps a network file system; stop it again when that has answered");
-=======
 	return walk_undone(run, err);
->>>>>>> e2e
 }
 
 int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
