@@ -19,7 +19,7 @@
 #include "../../src/base/loop.h"
 #include "../../src/base/proc.h"
 
-static void stop(struct loop *loop, int fd, uint32_t events, void *arg)
+static void end_loop(struct loop *loop, int fd, uint32_t events, void *arg)
 {
 	loop_stop(loop, *(int *)arg);
 }
@@ -36,15 +36,15 @@ static void results(void **state)
 
 	assert_non_null(loop);
 	assert_int_equal(loop_run(loop, 0), -ETIMEDOUT);
-	assert_int_equal(loop_add(loop, ready, EPOLLIN, stop, &result), 0);
-	assert_int_equal(loop_add(loop, ready, EPOLLIN, stop, &result), -EEXIST);
+	assert_int_equal(loop_add(loop, ready, EPOLLIN, end_loop, &result), 0);
+	assert_int_equal(loop_add(loop, ready, EPOLLIN, end_loop, &result), -EEXIST);
 	assert_int_equal(loop_run(loop, -1), 42);
 	assert_int_equal(loop_run(loop, 1000), 42); /* it can be run again */
 	loop_remove(loop, ready);
 	loop_remove(loop, ready);
 	assert_int_equal(loop_run(loop, 20), -ETIMEDOUT);
-	assert_int_equal(loop_add(loop, -1, EPOLLIN, stop, &result), -EBADF);
-	assert_int_equal(loop_add(loop, 5000, EPOLLIN, stop, &result), -EBADF);
+	assert_int_equal(loop_add(loop, -1, EPOLLIN, end_loop, &result), -EBADF);
+	assert_int_equal(loop_add(loop, 5000, EPOLLIN, end_loop, &result), -EBADF);
 	assert_int_equal(loop_change(loop, ready, EPOLLIN), -ENOENT);
 	close(ready);
 	loop_free(loop);
@@ -136,7 +136,7 @@ static void pidfd_and_signals(void **state)
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
 	assert_true(pidfd >= 0);
-	assert_int_equal(loop_add(loop, pidfd, EPOLLIN, stop, &result), 0);
+	assert_int_equal(loop_add(loop, pidfd, EPOLLIN, end_loop, &result), 0);
 	assert_int_equal(loop_run(loop, 5000), 5);
 	waitpid(child, NULL, 0);
 	close(pidfd);
