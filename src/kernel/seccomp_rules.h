@@ -1,4 +1,4 @@
-/* A filter before it is compiled: rules by system call name. Only the seccomp_*.c files use this. */
+/* A filter before it is compiled: rules by system call name, for the seccomp_*.c files alone. */
 #pragma once
 
 #include <linux/filter.h>
