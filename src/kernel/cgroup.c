@@ -80,8 +80,16 @@ static int enable_controllers(const char *folder, struct err *err)
 
 static int make_folder(const char *path, struct err *err)
 {
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	struct stat st;
+
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return err_sys(err, "mkdir %s", path);
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		(void)err_num(err, ENOTDIR, "mkdir %s: it is one of the kernel's control files", path);
+		return err_hint(err, "give the guest another name");
+	}
 	return 0;
 }
 
@@ -288,9 +296,15 @@ int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err)
 
 bool cgroup_exists(const char *cgroup)
 {
+	const struct cgroup_layout_map *map = cgroup_layout();
 	char path[PATH_MAX];
 
-	return unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0;
+	if (unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0)
+		return true;
+	for (int i = 0; cgroup[0] && i < map->v1_count; i++)
+		if (str_print(path, sizeof(path), "%s/%s", map->v1[i].path, cgroup) == 0 && access(path, F_OK) == 0)
+			return true;
+	return false;
 }
 
 int cgroup_kill(const char *cgroup, struct err *err)
@@ -421,6 +435,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 
 	if (!cgroup[0])
 		return err_num(err, EINVAL, "remove a cgroup without a name");
+	if (!map->unified[0])
+		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 

@@ -56,6 +56,7 @@ int cgroup_kill(const char *cgroup, struct err *err);
 /* Removes the groups and all below them, waiting up to timeout_ms for dying tasks. Gone already: success. */
 int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err);
 
+/* In any hierarchy. */
 bool cgroup_exists(const char *cgroup);
 bool cgroup_frozen(const char *cgroup);
 /* Waits until the kernel reports it. -ETIMEDOUT after timeout_ms (the group is then set back). */

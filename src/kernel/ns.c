@@ -35,7 +35,11 @@ static int become(uid_t uid, struct err *err)
 {
 	if (setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
 		return err_sys(err, "take uid %u", uid);
-	return privs_raise(err);
+	int r = privs_raise(err);
+
+	if (r < 0 && uid)
+		(void)setresuid((uid_t)-1, 0, (uid_t)-1); /* with it the powers to undo what was done come back (capabilities(7)) */
+	return r;
 }
 
 /* What must be added to a clock so that it shows nought now. */

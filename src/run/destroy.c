@@ -23,7 +23,7 @@ static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *
 		return 0;
 	if (force)
 		return stop_guest(guest, &kill, err);
-	(void)err_set(err, ERR_STATE, "destroy a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "destroy it while it is %s", state_names[state]);
 	return err_hint(err, "isle stop %s, or --force to kill it", guest->name);
 }
 

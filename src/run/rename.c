@@ -83,7 +83,7 @@ static int check(struct guest *guest, struct err *err)
 
 	if (state == STATE_STOPPED)
 		return 0;
-	(void)err_set(err, ERR_STATE, "rename a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "rename it while it is %s", state_names[state]);
 	return err_hint(err, "isle stop %s", guest->name);
 }
 

@@ -98,6 +98,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 		if (r == 0) {
 			run_log(run, "cleared up after a run that was cut short");
 			walk_back(run);
+			r = walk_undone(run, err);
 		}
 	}
 	if (run)

@@ -176,9 +176,11 @@ void step_network_undo(struct run *run)
 
 	for (size_t i = 0; i < run->record.link_count; i++)
 		names[i] = run->record.links[i].host;
-	if (run->record.link_count == 0 || netlink_open(-1, &host, NULL) < 0)
+	if (run->record.link_count == 0)
 		return;
-	if (netlink_delete_all(host, names, run->record.link_count, &err) < 0)
+	if (netlink_open(-1, &host, &err) < 0 || netlink_delete_all(host, names, run->record.link_count, &err) < 0) {
 		run_log(run, "could not delete its interfaces: %s", err.what);
+		run->undo_err = err;
+	}
 	netlink_free(host);
 }

@@ -131,7 +131,7 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
-	return 0;
+	return walk_undone(run, err);
 }
 
 int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
@@ -158,10 +158,10 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
 		return r < 0 ? r
-			     : err_set(err, ERR_STATE, "stop a guest that is stopped (what a killed run had left is cleared up)");
+			     : err_set(err, ERR_STATE, "stop it: it is stopped (what a killed run had left is cleared up)");
 	}
 	if (!state_may_go(state, STATE_STOPPING))
-		return err_set(err, ERR_STATE, "stop a guest that is %s", state_names[state]);
+		return err_set(err, ERR_STATE, "stop it: it is %s", state_names[state]);
 	struct run *run = run_new(guest, RUN_START);
 
 	if (!run)
@@ -182,6 +182,7 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 	run->run_fd = after->run_fd;
 	step_network_undo(run);
 	step_cgroup_undo(run);
+	run->undo_err = (struct err){0}; /* the start that follows clears up or says why it cannot */
 	run_log(run, "rebooted from inside");
 	return start_become_monitor(run, err);
 }

@@ -348,3 +348,13 @@ void walk_back(struct run *run)
 		trace(run, step, "undone", since);
 	}
 }
+
+int walk_undone(const struct run *run, struct err *err)
+{
+	if (run->undo_err.code == ERR_NONE)
+		return 0;
+	if (err)
+		*err = run->undo_err;
+	(void)err_hint(err, "it has ended; the next command on '%s' clears up what is left", run->guest->name);
+	return run->undo_err.sys ? -run->undo_err.sys : -EIO;
+}

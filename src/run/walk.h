@@ -21,5 +21,8 @@ void walk_over(struct run *run);
 /* Undoes all HOST rows backwards, for a guest that ended or whose start was killed. Rows accept what is not there. */
 void walk_back(struct run *run);
 
+/* After walk_back: 0, or why something is left. */
+int walk_undone(const struct run *run, struct err *err);
+
 /* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it; ISLE_FAULT=STEP:HOW with HOW
  * fail, fail-after, kill, kill-after or kill-undo is for tests. */

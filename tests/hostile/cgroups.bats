@@ -1,0 +1,59 @@
+#!/usr/bin/env bats
+# Control groups: own limits, other groups, and trees without end.
+load lib
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	make_guest one --set limits.processes=200
+	isle start one
+	arm one
+}
+teardown_file() { end_of_file; }
+setup() { before; }
+teardown() { same_host; }
+
+@test "cgroups: the guest's own limits are not its own to change" {
+	inside one 'cd /sys/fs/cgroup; for f in *; do case $f in cgroup.procs | cgroup.threads | cgroup.subtree_control) ;; *) (echo max >$f) 2>/dev/null && echo $f; (echo 1 >$f) 2>/dev/null && echo $f; esac; done; :' >"$BATS_TEST_TMPDIR/written"
+	is 'what can be written' '' "$(cat "$BATS_TEST_TMPDIR/written")"
+}
+
+@test "cgroups: it sees no group but its own, and leaves it for none" {
+	is 'its group' '0::/' "$(inside one 'grep ^0: /proc/1/cgroup')"
+	! inside one 'echo 1 >/sys/fs/cgroup/../cgroup.procs' 2>/dev/null
+	! inside one 'ls /sys/fs/cgroup/../isle* /sys/fs/cgroup/isle*' 2>/dev/null
+	inside one 'umount /sys/fs/cgroup; mkdir -p /mnt/c; mount -t cgroup2 c /mnt/c && ls /mnt/c' >"$BATS_TEST_TMPDIR/list" 2>/dev/null || :
+	! grep -q isle "$BATS_TEST_TMPDIR/list" || flunk 'a fresh mount shows the groups of others'
+	isle restart --kill one
+	arm one
+}
+
+@test "cgroups: wide and deep trees are bounded, and gone after a stop" {
+	local wide deep
+	wide=$(isle exec one -- /root/strike groups wide 100000 /sys/fs/cgroup)
+	[ "$wide" -lt 10000 ] || flunk "$wide groups can be made"
+	isle restart --kill one
+	arm one
+	deep=$(isle exec one -- /root/strike groups deep 100000 /sys/fs/cgroup)
+	[ "$deep" -lt 200 ] || flunk "groups can be nested $deep deep"
+	works timeout 30 "$ISLE" stop --kill one
+	is 'groups left' '' "$(cgroups_left)"
+	isle start one
+	arm one
+}
+
+@test "cgroups: an init that hides deep in groups of long names can still be entered" {
+	inside one 'd=/sys/fs/cgroup; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do d=$d/$(printf "%0200d" $i); mkdir $d; done; echo 1 >$d/cgroup.procs'
+	works timeout 10 "$ISLE" exec one -- true
+	works timeout 30 "$ISLE" restart --kill one
+	arm one
+}
+
+@test "cgroups: a guest that has frozen itself is stopped" {
+	inside one 'mkdir /sys/fs/cgroup/x; echo 1 >/sys/fs/cgroup/x/cgroup.procs; (sleep 0.3; echo 1 >/sys/fs/cgroup/x/cgroup.freeze) & :'
+	sleep 0.6
+	run timeout 60 "$ISLE" stop --timeout 2 one
+	[ "$status" -ne 124 ] || flunk 'stop hangs'
+	is state stopped "$(state one)"
+	isle start one
+	arm one
+}
