@@ -135,7 +135,7 @@ cgroups_left() {
 # Of the guests: a network with its bridge stays.
 links_left() {
 	ip -o -d link show | awk -F': ' '$2 != "lo" && !/ bridge forward_delay/ { print $2 }'
-	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is$E2E_TAG[^:@]*\| isle$E2E_TAG[^:@]*"
+	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is${E2E_TAG}[^:@]*\| isle${E2E_TAG}[^:@]*"
 }
 
 rules_left() {
