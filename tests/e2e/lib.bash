@@ -130,8 +130,7 @@ mount_table() {
 
 cgroups_left() {
 	find /sys/fs/cgroup/isle-"$E2E_TAG" /sys/fs/cgroup/*/isle-"$E2E_TAG" -mindepth 1 -type d 2>/dev/null
-	# A scope that is empty is systemd's to remove, a moment later.
-	find /sys/fs/cgroup/isle.slice /sys/fs/cgroup/*/isle.slice -path "*:$E2E_TAG.scope/*" -type d 2>/dev/null
+	find /sys/fs/cgroup/isle.slice/*":$E2E_TAG.scope" /sys/fs/cgroup/*/isle.slice/*":$E2E_TAG.scope" -type d 2>/dev/null
 }
 
 # Of the guests: a network with its bridge stays.
