@@ -32,10 +32,25 @@
 #define GUEST_GROUPS "4096"
 #define GUEST_DEPTH  "64"
 
+/* A name that a damaged record might bring, "" above all, would mean the host's own groups, and a kill all that runs. */
+static bool is_below(const char *cgroup)
+{
+	bool good = cgroup[0] != '\0';
+
+	for (const char *at = cgroup; good && *at; at += strcspn(at, "/"), at += *at == '/') {
+		size_t len = strcspn(at, "/");
+
+		good = len > 0 && !(len <= 2 && strncmp(at, "..", len) == 0);
+	}
+	return good;
+}
+
 static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
 {
 	const char *base = cgroup_layout()->unified;
 
+	if (!is_below(cgroup))
+		return -EINVAL;
 	if (!base[0])
 		return -EOPNOTSUPP;
 	return str_print(ret, PATH_MAX, "%s/%s%s%s", base, cgroup, below[0] ? "/" : "", below);
@@ -312,9 +327,12 @@ int cgroup_kill(const char *cgroup, struct err *err)
 {
 	char folder[PATH_MAX], path[PATH_MAX];
 
-	if (unified_path(folder, cgroup, "") < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
+	int r = unified_path(folder, cgroup, "");
+	if (r == -EINVAL)
+		return err_num(err, r, "kill all in cgroup '%s', which is no guest's", cgroup);
+	if (r < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
 		return no_cgroup2(err);
-	int r = file_poke(AT_FDCWD, path, "1");
+	r = file_poke(AT_FDCWD, path, "1");
 	if (r == 0 || r == -ENODEV)
 		return 0;
 	if (r != -ENOENT)
@@ -437,6 +455,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 	const struct cgroup_layout_map *map = cgroup_layout();
 	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
+	if (!is_below(cgroup))
+		return err_num(err, EINVAL, "remove cgroup '%s', which is no guest's", cgroup);
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 
