@@ -37,7 +37,7 @@
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define CGROUP_BELOW_MAX 2048 /* with the hierarchy's own path below PATH_MAX */
+#define BELOW_MAX      2048  /* of a path: with the hierarchy's own below PATH_MAX */
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
 #define WORD_MS        30000 /* a start that takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
@@ -235,7 +235,7 @@ static _Noreturn void door_main(const struct attach *attach)
 static int prepare(struct attach *attach, struct err *err)
 {
 	const struct attach_request *request = attach->request;
-	char below[CGROUP_BELOW_MAX];
+	char below[BELOW_MAX];
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
 	if (r < 0)

@@ -76,7 +76,7 @@ refused() {
 	tarball owner <<<'add("etc/owned", uid=4000000000)'
 	refused owner
 	tarball many <<-'END'
-		for i in range(200000):
+		for i in range(20000):
 		    add("d%d" % i, tarfile.DIRTYPE)
 	END
 	unpack many

@@ -71,9 +71,9 @@ teardown() { same_host; }
 
 @test "names: what is left in run folders and control sockets is not believed" {
 	local run=$ISLE_PATH/run/one
-	mkdir -m 700 -p "$run"
+	install -d -m 700 "$run"
 	for text in '' 'phase=running' $'phase=running\ninit_pid=1\ninit_start=0\nboot_id=x\ncgroup=../../..\n' "$(head -c 100000 /dev/urandom | base64)"; do
-		mkdir -m 700 -p "$run"
+		install -d -m 700 "$run"
 		for file in record state; do
 			printf '%s' "$text" >"$run/$file"
 		done
