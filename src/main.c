@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -158,6 +159,7 @@ int main(int argc, char **argv)
 	if (argc < 1)
 		return ERR_USAGE;
 	fill_standard_fds();
+	(void)umask(022);               /* what is private says so itself; what a guest reads must not depend on who started it */
 	(void)signal(SIGPIPE, SIG_IGN); /* a message that nobody reads must not end a stop or start in the middle */
 	log_open(STDERR_FILENO, LOG_LEVEL_WARN);
 	int rc = flush_output(run(&before, &call, argc, argv, &err), &err);

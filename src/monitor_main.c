@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@ struct monitor {
 	unsigned long log_max;
 	char oom_before[16];
 	int epoll;
+	int term;      /* SIGTERM comes in here */
+	bool stopping; /* it has */
 	struct serve serve;
 };
 
@@ -75,6 +78,42 @@ static void set_signals(void (*handler)(int))
 	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would reap init before we could */
 }
 
+/* As a program that is executed expects them. */
+static void signals_back(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	set_signals(SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* SIGTERM comes from systemd, which ends the guest's scope (machinectl terminate, systemctl stop), or from an administrator: the guest is
+ * stopped as `isle stop` does, by that very program, which then releases us. */
+static void stop_guest(struct monitor *m)
+{
+	char *argv[8] = {(char *)m->isle, (char *)"stop"};
+	struct signalfd_siginfo info;
+	int n = 2;
+
+	if (read(m->term, &info, sizeof(info)) != (ssize_t)sizeof(info) || m->stopping)
+		return;
+	m->stopping = true;
+	eventlog_write(m->guest, "monitor", "SIGTERM: stopping the guest");
+	if (*m->root) {
+		argv[n++] = (char *)"--path";
+		argv[n++] = (char *)m->root;
+	}
+	argv[n++] = (char *)m->name;
+	if (fork() != 0)
+		return; /* the child is never waited for: it outlives us, or its failure leaves the guest running */
+	put_file(OOM_FILE, m->oom_before);
+	signals_back();
+	(void)close_range(3, ~0U, 0);
+	execv(m->isle, argv);
+	_exit(127);
+}
+
 static int become_isle(struct monitor *m, const char *how)
 {
 	enum { GUEST, RUN, INIT, CONSOLE, CONTROL };
@@ -97,7 +136,7 @@ static int become_isle(struct monitor *m, const char *how)
 	argv[n++] = m->numbers[RUN];
 
 	put_file(OOM_FILE, m->oom_before);
-	set_signals(SIG_DFL);
+	signals_back();
 	execv(m->isle, argv);
 
 	char text[512] = "cannot run ";
@@ -134,6 +173,7 @@ static int finish(struct monitor *m)
 /* The loop. */
 
 #define TAG_INIT SERVE_FIRST_FREE
+#define TAG_TERM (SERVE_FIRST_FREE + 1)
 
 static void turn(struct monitor *m, const struct epoll_event *events, int count)
 {
@@ -145,6 +185,8 @@ static void turn(struct monitor *m, const struct epoll_event *events, int count)
 
 		if (tag == TAG_INIT)
 			m->init_ended = true;
+		else if (tag == TAG_TERM)
+			stop_guest(m);
 		else if (tag == SERVE_CONTROL)
 			connecting = true;
 		else if (tag == SERVE_CONSOLE)
@@ -224,9 +266,16 @@ static void settle(struct monitor *m)
 static int watch(struct monitor *m)
 {
 	struct epoll_event init = {.events = EPOLLIN, .data.u64 = TAG_INIT};
+	struct epoll_event term = {.events = EPOLLIN, .data.u64 = TAG_TERM};
+	sigset_t set;
 
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	(void)signal(SIGTERM, SIG_DFL); /* blocked it does nothing, ignored it would not arrive */
+	m->term = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	m->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (m->epoll < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->init, &init) < 0)
+	if (m->term < 0 || m->epoll < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->init, &init) < 0 ||
+	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->term, &term) < 0)
 		return -errno;
 	return serve_init(&m->serve, &(struct serve_from){
 					     .epoll = m->epoll,

@@ -15,6 +15,10 @@ packages_test=(
 	git clang clang-format clang-tidy shellcheck codespell python3 libcmocka-dev
 	bats nftables iproute2 e2fsprogs libarchive-tools jq
 )
+# To make the VMs of tests/vm.
+packages_vm=(
+	mmdebstrap erofs-utils kmod e2fsprogs libarchive-tools openssh-client python3
+)
 
 say() {
 	printf '%s\n' "$*"

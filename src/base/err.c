@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ERR_DEFINES /* the functions themselves, not what the analyser is told of them */
 #include "err.h"
 #include "file.h"
 #include "str.h"

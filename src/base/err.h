@@ -55,13 +55,3 @@ const char *err_hint_for(const char *what, int sys);
 
 /* The table's rows, for the manual: false when there is no row at `at`. operation: NULL for any. */
 bool err_hint_row(size_t at, const char **ret_operation, int *ret_sys, const char **ret_hint);
-
-/* The static analyser looks at one file at a time and would follow paths on which these return 0. */
-#if defined(__clang_analyzer__) && !defined(ERR_DEFINES)
-#define err_sys(...)   (err_sys(__VA_ARGS__), -5)
-#define err_num(...)   (err_num(__VA_ARGS__), -5)
-#define err_set(...)   (err_set(__VA_ARGS__), -5)
-#define err_hint(...)  (err_hint(__VA_ARGS__), -5)
-#define err_where(...) (err_where(__VA_ARGS__), -5)
-#define err_step(...)  (err_step(__VA_ARGS__), -5)
-#endif

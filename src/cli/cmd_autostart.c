@@ -71,13 +71,13 @@ static int add_entry(struct plan *plan, const struct store *store, const char *n
 	struct guest *guest = NULL;
 	struct err err = {0};
 
-	if (guest_open(store, name, &guest, &err) < 0) {
+	if ((plan->action == ACTION_START ? guest_open(store, name, &guest, &err) : guest_open_any(store, name, &guest, &err)) < 0) {
 		err_print(&err, name); /* one guest's broken config keeps no other from starting */
 		return 0;
 	}
 	struct entry *entry = &plan->entries[plan->count];
 
-	if (guest->spec->guest.autostart || call_has(plan->call, "ignore-auto")) {
+	if (guest->spec->guest.autostart || guest->faulty || call_has(plan->call, "ignore-auto")) {
 		*entry = (struct entry){.name = strdup(name), .order = guest->spec->guest.start_order, .delay = guest->spec->guest.start_delay};
 		entry->groups = strdup(guest->spec->guest.groups ? guest->spec->guest.groups : "");
 		plan->count++;
@@ -141,7 +141,7 @@ static int act(struct call *call, const char *name, struct err *err)
 	int r = call_store(call, &store, err);
 
 	if (r == 0)
-		r = guest_open(store, name, &guest, err);
+		r = end && !reboot ? guest_open_any(store, name, &guest, err) : guest_open(store, name, &guest, err);
 	if (r == 0)
 		r = guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)

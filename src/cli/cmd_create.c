@@ -109,13 +109,13 @@ static int choose_storage(const struct call *call, const struct store *store, st
 
 	/* LXC's `best` means what isle calls auto. */
 	if (!name || !strcmp(name, "auto") || !strcmp(name, "best")) {
-		request->storage = storage_best(store->guests_fd);
+		request->storage = storage_best(store->guests_fd, store->cache);
 		return 0;
 	}
 	request->storage = storage_find(name);
 	if (!request->storage)
 		return no_such_storage(call, name, err);
-	return request->storage->usable(store->guests_fd, err);
+	return storage_try(request->storage, store->guests_fd, store->cache, err);
 }
 
 static int read_call(struct call *call, const struct store *store, struct creation *creation, struct err *err)
@@ -255,8 +255,8 @@ static const struct option_row create_options[] = {
 	{"storage", 'B', "STORAGE", "How its root file system is kept: dir, overlay, or auto (default: overlay where it works).",
 	 "-B --bdev", false, COMPLETE_NOTHING},
 	{"config", 'f', "FILE", "A config to begin with, isle's or LXC's.", "-f --config", false, COMPLETE_FILE},
-	{"set", 's', "KEY=VALUE", "Set a config key, such as limits.memory=512M; may be repeated.", NULL, true, COMPLETE_KEY},
-	{"ssh-key", 0, "FILE", "Let the owner of this SSH public key log in as root; may be repeated.", NULL, true, COMPLETE_FILE},
+	{"set", 's', "KEY=VALUE", "Set a config key, such as limits.memory=512M; may be given several times.", NULL, true, COMPLETE_KEY},
+	{"ssh-key", 0, "FILE", "Let the owner of this SSH public key log in as root; may be given several times.", NULL, true, COMPLETE_FILE},
 	{"hostname", 0, "NAME", "The guest's host name (default: its name).", NULL, false, COMPLETE_NOTHING},
 	{"timezone", 0, "ZONE", "The guest's time zone, such as Europe/Berlin (default: the image's).", NULL, false,
 	 COMPLETE_NOTHING},

@@ -31,7 +31,9 @@ static int run_destroy(struct call *call, struct err *err)
 
 static const struct option_row destroy_options[] = {
 	{.name = "force", .letter = 'f', .doc = "Kill the guest first when it runs.", .lxc = "-f --force"},
-	{.name = "snapshots", .letter = 's', .doc = "Taken for LXC's sake: whatever belongs to the guest is always removed.",
+	{.name = "snapshots",
+	 .letter = 's',
+	 .doc = "Taken for LXC's sake: whatever belongs to the guest is always removed.",
 	 .lxc = "-s --snapshots"},
 	{NULL},
 };

@@ -4,16 +4,37 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../base/clean.h"
 #include "../run/attach.h"
 #include "../run/repair.h"
 #include "report.h"
 #include "verbs.h"
 
+/* The values of --env as a list of their own with an end: those of other options stand right behind them. */
+static int read_variables(const struct call *call, const char ***ret, struct err *err)
+{
+	const char *const *given;
+	size_t count = call_values(call, "env", &given);
+	const char **list = calloc(count + 1, sizeof(*list));
+
+	if (!list)
+		return err_num(err, ENOMEM, "read the variables");
+	for (size_t i = 0; i < count; i++) {
+		if (!strchr(given[i], '=') || given[i][0] == '=') {
+			free(list);
+			return call_usage(call, err, "set the variable '%.60s': it must be NAME=VALUE", given[i]);
+		}
+		list[i] = given[i];
+	}
+	*ret = list;
+	return 0;
+}
+
 static int attach_to(struct call *call, const char *const *argv, struct err *err)
 {
 	const struct store *store;
 	struct guest *guest = NULL;
-	const char *const *env = NULL;
+	auto_free const char **env = NULL;
 	int status = 1;
 	int r = call_store(call, &store, err);
 
@@ -21,16 +42,14 @@ static int attach_to(struct call *call, const char *const *argv, struct err *err
 		r = store_check_name(call->argv[0], err);
 	if (r < 0)
 		return r;
-	size_t count = call_values(call, "env", &env);
-
-	for (size_t i = 0; i < count; i++)
-		if (!strchr(env[i], '=') || env[i][0] == '=')
-			return call_usage(call, err, "set the variable '%.60s': it must be NAME=VALUE", env[i]);
+	r = read_variables(call, &env, err);
+	if (r < 0)
+		return r;
 	struct attach_request request = {
 		.argv = argv,
 		.user = call_value(call, "user"),
 		.cwd = call_value(call, "cwd"),
-		.env = count ? env : NULL,
+		.env = env,
 		.clear_env = call_has(call, "clear-env"),
 		.tty = call_has(call, "tty")      ? ATTACH_TTY_YES
 		       : call_has(call, "no-tty") ? ATTACH_TTY_NO
@@ -45,7 +64,8 @@ static int attach_to(struct call *call, const char *const *argv, struct err *err
 	if (r < 0)
 		return r;
 	if (err->code != ERR_NONE)
-		report_error(call, err, call->argv[0]); /* the status is the one that sh gives, so main must not make its own of it */
+		report_error(call, err,
+			     call->argv[0]); /* the status is the one that sh gives, so main must not make its own of it */
 	return status;
 }
 

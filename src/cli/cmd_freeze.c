@@ -18,7 +18,7 @@ static int change(struct call *call, const char *name, bool freeze, struct err *
 	int r = call_store(call, &store, err);
 
 	if (r == 0)
-		r = guest_open(store, name, &guest, err);
+		r = guest_open_any(store, name, &guest, err);
 	if (r == 0)
 		r = guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
@@ -92,7 +92,7 @@ static int wait_one(struct call *call, const char *name, struct err *err)
 	if (r == 0)
 		r = call_store(call, &store, err);
 	if (r == 0)
-		r = guest_open(store, name, &guest, err);
+		r = guest_open_any(store, name, &guest, err);
 	guest_free(guest);
 	if (r < 0)
 		return r;

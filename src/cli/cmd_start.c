@@ -100,7 +100,9 @@ static const struct option_row start_options[] = {
 	 .letter = 'd',
 	 .doc = "Taken for LXC's sake: a guest always runs in the background.",
 	 .lxc = "-d --daemon"},
-	{.name = "close-all-fds", .letter = 'C', .doc = "Taken for LXC's sake: no descriptor of the caller's is ever left open.",
+	{.name = "close-all-fds",
+	 .letter = 'C',
+	 .doc = "Taken for LXC's sake: no descriptor of the caller's is ever left open.",
 	 .lxc = "-C --close-all-fds"},
 	{NULL},
 };

@@ -21,25 +21,29 @@ static int read_request(struct call *call, const struct guest *guest, struct sto
 	return r;
 }
 
-static int open_locked(struct call *call, const char *name, struct guest **ret, struct err *err)
+/* What is only to be stopped (any) may have a config with a fault. */
+static int open_locked(struct call *call, const char *name, bool any, bool *ret_ended, struct guest **ret, struct err *err)
 {
 	const struct store *store;
 	int r = call_store(call, &store, err);
 
 	if (r == 0)
-		r = guest_open(store, name, ret, err);
-	return r == 0 ? guest_lock(*ret, STORE_LOCK_MS, err) : r;
+		r = any ? guest_open_any(store, name, ret, err) : guest_open(store, name, ret, err);
+	if (r < 0)
+		return r;
+	return call_has(call, "kill") ? stop_lock(*ret, ret_ended, err) : guest_lock(*ret, STORE_LOCK_MS, err);
 }
 
 static int stop_one(struct call *call, const char *name, struct err *err)
 {
 	struct guest *guest = NULL;
 	struct stop_request request;
-	int r = open_locked(call, name, &guest, err);
+	bool ended = false;
+	int r = open_locked(call, name, true, &ended, &guest, err);
 
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
-	if (r == 0)
+	if (r == 0 && !(ended && guest_state(guest->store, guest->name, NULL) == STATE_STOPPED))
 		r = stop_guest(guest, &request, err);
 	guest_free(guest);
 	return r;
@@ -53,11 +57,11 @@ static int restart_one(struct call *call, const char *name, struct err *err)
 	int r = call_duration(call, "up-timeout", 120000, &up, err);
 
 	if (r == 0)
-		r = open_locked(call, name, &guest, err);
+		r = open_locked(call, name, false, NULL, &guest, err);
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
 	if (r == 0) {
-		enum state state = guest_state(guest->store, guest->name, NULL);
+		enum state state = guest_state_locked(guest, NULL);
 
 		if (state != STATE_STOPPED && state != STATE_BROKEN)
 			r = stop_guest(guest, &request, err);

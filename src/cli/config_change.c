@@ -159,7 +159,7 @@ static int make_good(struct config_change *change, struct spec *old, const char 
 
 static void tell_waiting(const struct config_change *change, const struct difference *difference)
 {
-	enum state state = guest_state(change->guest.store, change->guest.name, NULL);
+	enum state state = guest_state_locked(&change->guest, NULL);
 
 	if (change->call->quiet || !difference->waiting.data || (state != STATE_RUNNING && state != STATE_FROZEN))
 		return;

@@ -34,12 +34,6 @@ static void edit_free(struct edit *edit)
 		(void)unlinkat(edit->store->run_fd, edit->lock, 0); /* file_lock knows of removed files */
 	}
 	clean_close(&edit->dir_fd);
-	if (edit->lock_fd >= 0) {
-		auto_free char *lock = str_format(".edit-%s", edit->name);
-
-		if (lock)
-			(void)unlinkat(edit->store->run_fd, lock, 0); /* while it is held; an empty file does no harm either */
-	}
 	clean_close(&edit->lock_fd);
 	free(edit->path);
 	free(edit->lock);

@@ -101,18 +101,21 @@ int store_ids_take(const struct store *store, const char *guest_id, uint64_t *re
 	return err_hint(err, "see %s, /etc/subuid and /etc/passwd", store->ids);
 }
 
-void store_ids_drop(const struct store *store, const char *guest_id, uint64_t first)
+int store_ids_drop(const struct store *store, const char *guest_id, struct err *err)
 {
-	auto_close int dir = open(store->ids, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char name[24], owner[64];
+	auto_closedir DIR *dir = opendir(store->ids);
+	char owner[64];
 
-	if (dir < 0 || str_print(name, sizeof(name), "%llu", (unsigned long long)first) < 0)
-		return;
-	ssize_t len = readlinkat(dir, name, owner, sizeof(owner) - 1);
+	if (!dir)
+		return err_sys(err, "read %s", store->ids);
+	for (const struct dirent *entry; (entry = readdir(dir));) {
+		ssize_t len = readlinkat(dirfd(dir), entry->d_name, owner, sizeof(owner) - 1);
 
-	if (len < 0)
-		return;
-	owner[len] = '\0';
-	if (strcmp(owner, guest_id) == 0)
-		(void)unlinkat(dir, name, 0); /* a range that stays taken is found by the next sweep */
+		if (len < 0)
+			continue;
+		owner[len] = '\0';
+		if (!strcmp(owner, guest_id) && unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
+			return err_sys(err, "free the ids %s", entry->d_name);
+	}
+	return 0;
 }

@@ -216,23 +216,39 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 	if (record_load(store, name, record) < 0) {
 		if (fstatat(store->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return STATE_STOPPED;
-		char lock[STORE_NAME_MAX + 8];
-
 		/* A run folder without a valid record: somebody is at the very start, or was killed there. */
-		if (str_print(lock, sizeof(lock), ".lock-%s", name) == 0 && file_locked(store->run_fd, lock))
-			return STATE_STARTING;
-		return STATE_BROKEN;
+		return store_name_locked(store, name) ? STATE_STARTING : STATE_BROKEN;
 	}
 	auto_close int init = record_init_pidfd(record);
 	bool alive = init >= 0 && proc_wait_gone(init, 0) == -ETIMEDOUT;
+	bool stopping = strcmp(record->phase, "stopping") == 0;
 
-	if (alive && strcmp(record->phase, "running") == 0)
+	/* A stop that was killed while it waited stops nobody. */
+	if (alive && (strcmp(record->phase, "running") == 0 || (stopping && !store_name_locked(store, name))))
 		return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 	auto_close int monitor = record_monitor_pidfd(record);
 
 	if (strcmp(record->phase, "starting") == 0 && monitor >= 0)
 		return STATE_STARTING;
+	/* Only while somebody is at it: a stop that was killed before it reached init has changed nothing. */
 	if (alive)
-		return strcmp(record->phase, "stopping") == 0 ? STATE_STOPPING : STATE_RUNNING;
+		return stopping ? STATE_STOPPING : STATE_RUNNING;
 	return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;
+}
+
+enum state guest_state_locked(const struct guest *guest, struct record *ret_record)
+{
+	struct record none;
+	struct record *record = ret_record ? ret_record : &none;
+	enum state state = guest_state(guest->store, guest->name, record);
+
+	if (state == STATE_STARTING)
+		return STATE_BROKEN;
+	if (state != STATE_STOPPING)
+		return state;
+	auto_close int init = record_init_pidfd(record);
+
+	if (init < 0 || proc_wait_gone(init, 0) == 0)
+		return STATE_STOPPING;
+	return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 }

@@ -17,7 +17,9 @@
 #include "../base/str.h"
 #include "store.h"
 
-#define CONFIG_NAME "config"
+#define CONFIG_NAME    "config"
+#define LOCK_PREFIX    ".lock-"
+#define LOCK_NAME_SIZE (sizeof(LOCK_PREFIX) + STORE_NAME_MAX)
 
 /* One row a folder: where the default instance keeps it, and its name below any other instance's root. */
 static const struct place {
@@ -223,8 +225,8 @@ void store_names_free(char **names)
 
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err)
 {
-	char lock[STORE_NAME_MAX + 8];
-	int r = str_print(lock, sizeof(lock), ".lock-%s", name);
+	char lock[LOCK_NAME_SIZE];
+	int r = str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name);
 
 	if (r < 0)
 		return err_num(err, r, "lock guest '%s'", name);
@@ -238,15 +240,22 @@ int store_lock_name(const struct store *store, const char *name, int timeout_ms,
 	return r;
 }
 
+bool store_name_locked(const struct store *store, const char *name)
+{
+	char lock[LOCK_NAME_SIZE];
+
+	return str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name) == 0 && file_locked(store->run_fd, lock);
+}
+
 void store_unlock_name(const struct store *store, const char *name, int *fd)
 {
-	char lock[STORE_NAME_MAX + 8];
+	char lock[LOCK_NAME_SIZE];
 
 	if (*fd < 0)
 		return;
 	/* While the lock is held nobody can take the name. Who waits for it finds the file gone and makes a new one. */
 	if (faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT &&
-	    str_print(lock, sizeof(lock), ".lock-%s", name) == 0)
+	    str_print(lock, sizeof(lock), LOCK_PREFIX "%s", name) == 0)
 		(void)unlinkat(store->run_fd, lock, 0);
 	close(take_fd(fd));
 }
@@ -261,10 +270,10 @@ void store_sweep_locks(const struct store *store)
 		return;
 	}
 	for (const struct dirent *entry; (entry = readdir(dir));) {
-		const char *name = entry->d_name + strlen(".lock-");
+		const char *name = entry->d_name + strlen(LOCK_PREFIX);
 		int fd = -1;
 
-		if (!str_starts(entry->d_name, ".lock-") || !store_name_valid(name) ||
+		if (!str_starts(entry->d_name, LOCK_PREFIX) || !store_name_valid(name) ||
 		    faccessat(store->guests_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		if (store_lock_name(store, name, 0, &fd, NULL) == 0)
@@ -307,6 +316,28 @@ static int guest_not_found(const struct store *store, const char *name, struct e
 	return -ENOENT;
 }
 
+/* The guest's id in a config with a fault: what belongs to the guest is found by it. NULL when there is none. */
+static char *find_id(int dir_fd)
+{
+	auto_free char *text = NULL;
+
+	if (file_read(dir_fd, CONFIG_NAME, SPEC_FILE_MAX, &text, NULL) < 0)
+		return NULL;
+	char *rest = text;
+
+	for (char *line; (line = strsep(&rest, "\n"));) {
+		char *value = str_starts(line, "id") ? line + 2 + strspn(line + 2, " \t") : NULL;
+
+		if (!value || *value != '=')
+			continue;
+		value += 1 + strspn(value + 1, " \t");
+		value[strcspn(value, " \t\r")] = '\0';
+		if (strlen(value) == 32 && strspn(value, "0123456789abcdef") == 32)
+			return strdup(value);
+	}
+	return NULL;
+}
+
 static int load_spec(struct guest *guest, struct err *err)
 {
 	struct spec *spec = NULL;
@@ -314,15 +345,22 @@ static int load_spec(struct guest *guest, struct err *err)
 
 	if (!shown)
 		return err_num(err, ENOMEM, "read the config of '%s'", guest->name);
-	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, err);
-	if (r < 0)
+	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, guest->any ? NULL : err);
+	guest->faulty = r < 0;
+	if (r < 0 && !guest->any)
 		return r;
+	if (r < 0) {
+		spec = spec_new();
+		if (!spec)
+			return err_num(err, ENOMEM, "open guest '%s'", guest->name);
+		spec->guest.id = find_id(guest->dir_fd);
+	}
 	spec_free(guest->spec);
 	guest->spec = spec;
 	return 0;
 }
 
-int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err)
+static int open_guest(const struct store *store, const char *name, bool any, struct guest **ret, struct err *err)
 {
 	int r = store_check_name(name, err);
 	if (r < 0)
@@ -333,6 +371,7 @@ int guest_open(const struct store *store, const char *name, struct guest **ret, 
 		return err_num(err, ENOMEM, "open guest '%s'", name);
 	guest->store = store;
 	guest->lock_fd = -1;
+	guest->any = any;
 	(void)str_copy(guest->name, sizeof(guest->name), name);
 	guest->dir_fd = openat(store->guests_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (guest->dir_fd < 0)
@@ -345,6 +384,16 @@ int guest_open(const struct store *store, const char *name, struct guest **ret, 
 	}
 	*ret = guest;
 	return 0;
+}
+
+int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err)
+{
+	return open_guest(store, name, false, ret, err);
+}
+
+int guest_open_any(const struct store *store, const char *name, struct guest **ret, struct err *err)
+{
+	return open_guest(store, name, true, ret, err);
 }
 
 void guest_free(struct guest *guest)

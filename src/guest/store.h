@@ -46,10 +46,14 @@ struct guest {
 	int dir_fd;        /* guests/NAME */
 	int lock_fd;       /* -1: not locked */
 	struct spec *spec; /* NULL until loaded */
+	bool any;          /* opened by guest_open_any */
+	bool faulty;       /* with `any`: the config could not be read, spec holds defaults and the id that was found in it */
 };
 
 /* Opens guests/NAME and loads its config. ERR_NOT_FOUND with the near match when there is none. */
 int guest_open(const struct store *store, const char *name, struct guest **ret, struct err *err);
+/* The same for what ends a guest and clears up after it, which no fault in the config must prevent. */
+int guest_open_any(const struct store *store, const char *name, struct guest **ret, struct err *err);
 void guest_free(struct guest *guest);
 
 /* Takes the guest's lock (run/.lock-NAME); every command that changes a guest holds it. After the lock the spec is
@@ -60,6 +64,9 @@ void guest_unlock(struct guest *guest);
 
 /* The lock of a name that may have no guest (create, rename). */
 int store_lock_name(const struct store *store, const char *name, int timeout_ms, int *ret_fd, struct err *err);
+
+/* Whether somebody, this process included, holds it; never waits. */
+bool store_name_locked(const struct store *store, const char *name);
 
 /* Gives the lock back; its file goes where there is no guest of that name. *fd may be -1. */
 void store_unlock_name(const struct store *store, const char *name, int *fd);
@@ -73,7 +80,8 @@ int store_new_id(char out[33], struct err *err);
 /* Takes the lowest free range of 65,536 ids from 524288 up for guest id, never one that /etc/subuid, /etc/subgid or
  * /etc/passwd uses. Atomic between processes (symlinkat). *ret = first id. */
 int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err);
-void store_ids_drop(const struct store *store, const char *guest_id, uint64_t first);
+/* Frees every range that guest id has: the folder of a create that was killed need not tell which one it took. */
+int store_ids_drop(const struct store *store, const char *guest_id, struct err *err);
 
 /* Writes guests/NAME/config atomically. */
 int guest_save(struct guest *guest, const char *text, struct err *err);

@@ -1,6 +1,7 @@
 /* AppArmor: a profile per guest, compiled once, loaded at start, entered when its init is executed. */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,9 +20,10 @@
 #ifdef HAVE_LIBAPPARMOR
 #include <sys/apparmor.h>
 
-#define PROFILES "/sys/kernel/security/apparmor/profiles"
-#define FEATURES "/sys/kernel/security/apparmor/features"
-#define PARSER_MS 60000
+#define LIBRARY    "libapparmor.so.1"
+#define PROFILES   "/sys/kernel/security/apparmor/profiles"
+#define FEATURES   "/sys/kernel/security/apparmor/features"
+#define PARSER_MS  60000
 #define POLICY_MAX (4 << 20)
 
 /* Beside the program in a build tree, else where it was installed. */
@@ -109,16 +111,50 @@ static int compile(const char *text, char **ret, size_t *ret_len, struct err *er
 	return r;
 }
 
+/* Loaded when a profile is, and not with each command: most neither load nor remove one. */
+struct library {
+	void *handle;
+	aa_kernel_interface *kernel;
+	__typeof__(aa_kernel_interface_new) *new;
+	__typeof__(aa_kernel_interface_unref) *unref;
+	__typeof__(aa_kernel_interface_replace_policy) *replace;
+	__typeof__(aa_kernel_interface_remove_policy) *remove;
+};
+
+static void library_close(struct library *lib)
+{
+	if (lib->kernel)
+		lib->unref(lib->kernel);
+	if (lib->handle)
+		dlclose(lib->handle);
+}
+#define auto_library __attribute__((cleanup(library_close)))
+
+static int library_open(struct library *lib, struct err *err)
+{
+	lib->handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	if (lib->handle) {
+		lib->new = (__typeof__(lib->new))dlsym(lib->handle, "aa_kernel_interface_new");
+		lib->unref = (__typeof__(lib->unref))dlsym(lib->handle, "aa_kernel_interface_unref");
+		lib->replace = (__typeof__(lib->replace))dlsym(lib->handle, "aa_kernel_interface_replace_policy");
+		lib->remove = (__typeof__(lib->remove))dlsym(lib->handle, "aa_kernel_interface_remove_policy");
+	}
+	if (!lib->handle || !lib->new || !lib->unref || !lib->replace || !lib->remove) {
+		(void)err_num(err, EOPNOTSUPP, "load " LIBRARY);
+		(void)err_hint(err, "install the library: apt-get install libapparmor1");
+		return -EOPNOTSUPP;
+	}
+	return lib->new (&lib->kernel, NULL, NULL) < 0 ? err_sys(err, "reach the kernel's AppArmor") : 0;
+}
+
 static int load_policy(const char *policy, size_t len, const char *name, struct err *err)
 {
-	aa_kernel_interface *kernel = NULL;
+	auto_library struct library lib = {0};
+	int r = library_open(&lib, err);
 
-	if (aa_kernel_interface_new(&kernel, NULL, NULL) < 0)
-		return err_sys(err, "reach the kernel's AppArmor");
-	int r = aa_kernel_interface_replace_policy(kernel, policy, len) < 0 ? err_sys(err, "load the AppArmor profile %s", name) : 0;
-
-	aa_kernel_interface_unref(kernel);
-	return r;
+	if (r < 0)
+		return r;
+	return lib.replace(lib.kernel, policy, len) < 0 ? err_sys(err, "load the AppArmor profile %s", name) : 0;
 }
 
 int apparmor_load(const char *name, const char *cache, struct err *err)
@@ -163,18 +199,15 @@ static void forget_cached(const char *name, const char *cache)
 
 int apparmor_remove(const char *name, const char *cache, struct err *err)
 {
-	aa_kernel_interface *kernel = NULL;
-	int r = 0;
+	auto_library struct library lib = {0};
 
 	forget_cached(name, cache);
 	if (!apparmor_loaded(name))
 		return 0;
-	if (aa_kernel_interface_new(&kernel, NULL, NULL) < 0)
-		return err_sys(err, "reach the kernel's AppArmor");
-	if (aa_kernel_interface_remove_policy(kernel, name) < 0 && errno != ENOENT)
-		r = err_sys(err, "remove the AppArmor profile %s", name);
-	aa_kernel_interface_unref(kernel);
-	return r;
+	int r = library_open(&lib, err);
+	if (r < 0)
+		return r;
+	return lib.remove(lib.kernel, name) < 0 && errno != ENOENT ? err_sys(err, "remove the AppArmor profile %s", name) : 0;
 }
 
 #else
@@ -197,8 +230,8 @@ int apparmor_remove(const char *name, const char *cache, struct err *err)
 
 #endif
 
-/* By hand and not by aa_change_onexec(2): that names its thread by number, which is another process's where a new pid namespace still
- * looks at the host's /proc. */
+/* By hand and not by aa_change_onexec(2): that names its thread by number, which is another process's where a new pid namespace
+ * still looks at the host's /proc. */
 int apparmor_on_exec(const char *name, struct err *err)
 {
 	auto_free char *order = str_format("exec %s", name);

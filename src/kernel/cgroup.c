@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,8 +93,16 @@ static int enable_controllers(const char *folder, struct err *err)
 
 static int make_folder(const char *path, struct err *err)
 {
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	struct stat st;
+
+	if (mkdir(path, 0755) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return err_sys(err, "mkdir %s", path);
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		(void)err_num(err, ENOTDIR, "mkdir %s: it is one of the kernel's control files", path);
+		return err_hint(err, "give the guest another name");
+	}
 	return 0;
 }
 
@@ -302,25 +309,15 @@ int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err)
 
 bool cgroup_exists(const char *cgroup)
 {
+	const struct cgroup_layout_map *map = cgroup_layout();
 	char path[PATH_MAX];
 
-	return unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0;
-}
-
-static int kill_each(const char *folder)
-{
-	char path[PATH_MAX];
-	auto_free char *text = NULL;
-
-	if (str_print(path, sizeof(path), "%s/cgroup.procs", folder) < 0 || file_read(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
-		return 0;
-	char *rest = text;
-	uint64_t pid;
-
-	for (char *line; (line = strsep(&rest, "\n"));)
-		if (str_to_u64(line, 1, INT32_MAX, &pid) == 0)
-			(void)kill((pid_t)pid, SIGKILL); /* it may be gone already */
-	return 0;
+	if (unified_path(path, cgroup, "") == 0 && access(path, F_OK) == 0)
+		return true;
+	for (int i = 0; cgroup[0] && i < map->v1_count; i++)
+		if (str_print(path, sizeof(path), "%s/%s", map->v1[i].path, cgroup) == 0 && access(path, F_OK) == 0)
+			return true;
+	return false;
 }
 
 int cgroup_kill(const char *cgroup, struct err *err)
@@ -328,21 +325,15 @@ int cgroup_kill(const char *cgroup, struct err *err)
 	char folder[PATH_MAX], path[PATH_MAX];
 
 	int r = unified_path(folder, cgroup, "");
-	if (r == -EINVAL)
-		return err_num(err, r, "kill all in cgroup '%s', which is no guest's", cgroup);
-	if (r < 0 || str_print(path, sizeof(path), "%s/cgroup.kill", folder) < 0)
-		return no_cgroup2(err);
+
+	if (r == 0)
+		r = str_print(path, sizeof(path), "%s/cgroup.kill", folder);
+	if (r < 0)
+		return r == -EOPNOTSUPP ? no_cgroup2(err) : err_num(err, r, "name cgroup '%s'", cgroup);
 	r = file_poke(AT_FDCWD, path, "1");
-	if (r == 0 || r == -ENODEV)
+	if (r == 0 || r == -ENODEV || (r == -ENOENT && access(folder, F_OK) < 0))
 		return 0;
-	if (r != -ENOENT)
-		return err_num(err, r, "kill all in cgroup %s", cgroup);
-	if (access(folder, F_OK) < 0)
-		return 0;
-	/* Before Linux 5.14. A guest's pid namespace falls with its init, so the group above it need only lose that. */
-	(void)str_print(path, sizeof(path), "%s/" CGROUP_GUEST, folder);
-	(void)kill_each(path);
-	return kill_each(folder);
+	return err_num(err, r, "kill all in cgroup %s", cgroup);
 }
 
 /* The first folder inside dir, "" when there is none. */
@@ -457,6 +448,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 
 	if (!is_below(cgroup))
 		return err_num(err, EINVAL, "remove cgroup '%s', which is no guest's", cgroup);
+	if (!map->unified[0])
+		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
 	for (int i = -1; i < map->v1_count; i++) {
 		const char *base = i < 0 ? map->unified : map->v1[i].path;
 

@@ -50,12 +50,13 @@ void cgroup_entry_close(struct cgroup_entry *entry);
  * cgroup_procs_write_start). */
 int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err);
 
-/* Kills all in the group, at once (cgroup.kill), or pid by pid where the kernel lacks it (before 5.14). No error if gone. */
+/* Kills all in the group and below it, at once (cgroup.kill). No error if it is gone. */
 int cgroup_kill(const char *cgroup, struct err *err);
 
 /* Removes the groups and all below them, waiting up to timeout_ms for dying tasks. Gone already: success. */
 int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err);
 
+/* In any hierarchy. */
 bool cgroup_exists(const char *cgroup);
 bool cgroup_frozen(const char *cgroup);
 /* Waits until the kernel reports it. -ETIMEDOUT after timeout_ms (the group is then set back). */

@@ -14,8 +14,9 @@
 #include "../base/str.h"
 #include "cgroup_layout.h"
 
-/* The v1 controllers that carry a guest's limits and figures. Freezing, killing and device rules work on cgroup2 everywhere. */
-static const char *const used_controllers[] = {"memory", "pids", "cpu", "cpuacct", "cpuset", "blkio"};
+/* The v1 controllers that carry a guest's limits and figures. blkio carries none, and each hierarchy costs a start and a stop 0.1
+ * ms. Freezing, killing and device rules work on cgroup2 everywhere. */
+static const char *const used_controllers[] = {"memory", "pids", "cpu", "cpuacct", "cpuset"};
 
 #define USED (sizeof(used_controllers) / sizeof(used_controllers[0]))
 

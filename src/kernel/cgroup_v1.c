@@ -22,6 +22,8 @@ static int folder_of(const char *controller, const char *cgroup, char ret[PATH_M
 
 	if (!base)
 		return -ENOENT;
+	if (!cgroup[0])
+		return -EINVAL; /* that would be the root */
 	return str_print(ret, PATH_MAX, "%s/%s", base, cgroup);
 }
 

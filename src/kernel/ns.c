@@ -35,7 +35,11 @@ static int become(uid_t uid, struct err *err)
 {
 	if (setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
 		return err_sys(err, "take uid %u", uid);
-	return privs_raise(err);
+	int r = privs_raise(err);
+
+	if (r < 0 && uid)
+		(void)setresuid((uid_t)-1, 0, (uid_t)-1); /* with it the powers to undo what was done come back (capabilities(7)) */
+	return r;
 }
 
 /* What must be added to a clock so that it shows nought now. */
@@ -81,7 +85,8 @@ static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *er
 	if (how->creator && become(how->creator, err) < 0)
 		return -EPERM;
 	if (how->creator)
-		(void)prctl(PR_SET_DUMPABLE, 1); /* the change of uid cleared it; without it the child cannot open its own /proc files */
+		(void)prctl(PR_SET_DUMPABLE,
+			    1); /* the change of uid cleared it; without it the child cannot open its own /proc files */
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	int saved = errno;
 
@@ -162,18 +167,22 @@ int ns_open(pid_t pid, const char *file, struct err *err)
 int ns_differing(pid_t pid, uint64_t mask, uint64_t *ret, struct err *err)
 {
 	uint64_t found = 0;
+	char path[32];
 
+	(void)str_print(path, sizeof(path), "/proc/%d/ns", pid);
+	auto_close int ours = open("/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int its = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (ours < 0 || its < 0)
+		return err_sys(err, "look at the namespaces of process %d", pid);
 	for (size_t i = 0; i < ns_kind_count; i++) {
 		struct stat mine, theirs;
-		char path[48];
 
 		if (!(mask & ns_kinds[i].flag))
 			continue;
-		(void)str_print(path, sizeof(path), "/proc/self/ns/%s", ns_kinds[i].file);
-		if (stat(path, &mine) < 0)
+		if (fstatat(ours, ns_kinds[i].file, &mine, 0) < 0)
 			continue; /* a kind that this kernel lacks */
-		(void)str_print(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_kinds[i].file);
-		if (stat(path, &theirs) < 0)
+		if (fstatat(its, ns_kinds[i].file, &theirs, 0) < 0)
 			return err_sys(err, "look at the %s namespace of process %d", ns_kinds[i].name, pid);
 		if (mine.st_ino != theirs.st_ino)
 			found |= ns_kinds[i].flag;

@@ -142,7 +142,7 @@ static int new_scope_call(const struct library *lib, sd_bus *bus, const struct s
 				       "Delegate", "b", 1,                            /* */
 				       "CollectMode", "s", "inactive-or-failed",      /* */
 				       "TasksMax", "t", UINT64_MAX,                   /* */
-				       "TimeoutStopUSec", "t", (uint64_t)10000000,    /* */
+				       "TimeoutStopUSec", "t", (uint64_t)120000000,   /* */
 				       "Before", "as", 1, SYSTEMD_SHUTDOWN_UNIT,      /* */
 				       "Wants", "as", 1, SYSTEMD_SHUTDOWN_UNIT,       /* */
 				       0);

@@ -389,7 +389,7 @@ int attach_run(struct guest *guest, const struct attach_request *request, int *r
 	enum state state = guest_state(guest->store, guest->name, &attach.record);
 
 	if (state != STATE_RUNNING && state != STATE_STOPPING) {
-		(void)err_set(err, ERR_STATE, "enter a guest that is %s", state_names[state]);
+		(void)err_set(err, ERR_STATE, "enter it: it is %s", state_names[state]);
 		return err_hint(err, state == STATE_FROZEN ? "isle unfreeze %s" : "isle start %s", guest->name);
 	}
 	auto_close int init = record_init_pidfd(&attach.record);

@@ -1,7 +1,6 @@
 /* Makes guests from images, and clears away what was made or destroyed by halves. */
 #include "config.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,18 +29,6 @@ static int check_free(const struct store *store, const char *name, struct err *e
 	return errno == ENOENT ? 0 : err_sys(err, "look for %s in %s", name, store->guests);
 }
 
-/* The machine's name for it: a guest's name may hold '_', a host's may not. */
-static void default_hostname(const char *name, char out[64])
-{
-	size_t i = 0;
-
-	for (; name[i] && i < 63; i++)
-		out[i] = name[i] == '_' ? '-' : name[i];
-	while (i && out[i - 1] == '-')
-		i--;
-	out[i] = '\0';
-}
-
 static void fill_personalise(const struct create_request *request, const char *id, const char *hostname, struct personalise *what)
 {
 	*what = (struct personalise){
@@ -60,14 +47,14 @@ int create_check(const struct store *store, const struct create_request *request
 {
 	auto_spec struct spec *spec = NULL;
 	struct personalise what;
-	char hostname[64];
+	char hostname[PERSONALISE_HOSTNAME];
 	int r = store_check_name(request->name, err);
 
 	if (r == 0)
 		r = check_free(store, request->name, err);
 	if (r < 0)
 		return r;
-	default_hostname(request->name, hostname);
+	personalise_hostname(request->name, hostname);
 	fill_personalise(request, "", request->hostname ? request->hostname : hostname, &what);
 	r = personalise_check(&what, err);
 	return r < 0 ? r : create_spec(store, request, &spec, err);
@@ -76,26 +63,6 @@ int create_check(const struct store *store, const struct create_request *request
 static bool is_id(const char *text)
 {
 	return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
-}
-
-/* Every id range whose link names guest id: the folder of a killed create need not tell which one it took. */
-static int drop_ids(const struct store *store, const char *id, struct err *err)
-{
-	auto_closedir DIR *dir = opendir(store->ids);
-	char owner[64];
-
-	if (!dir)
-		return err_sys(err, "read %s", store->ids);
-	for (const struct dirent *entry; (entry = readdir(dir));) {
-		ssize_t len = readlinkat(dirfd(dir), entry->d_name, owner, sizeof(owner) - 1);
-
-		if (len < 0)
-			continue;
-		owner[len] = '\0';
-		if (!strcmp(owner, id) && unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
-			return err_sys(err, "free the ids %s", entry->d_name);
-	}
-	return 0;
 }
 
 /* What personalising left of its run, where it was killed: found by the guest's name, which the folder holds. Somebody who has that
@@ -122,7 +89,7 @@ static int clear_away(const struct store *store, const char *folder, struct err 
 	int r = is_id(id) ? network_release(store, id, err) : 0;
 
 	if (r == 0 && is_id(id))
-		r = drop_ids(store, id, err);
+		r = store_ids_drop(store, id, err);
 	return r < 0 ? r : workdir_remove(store->guests_fd, folder, err);
 }
 
@@ -181,7 +148,7 @@ static int make_guest(const struct store *store, const struct create_request *re
 {
 	auto_spec struct spec *spec = NULL;
 	struct personalise what;
-	char hostname[64];
+	char hostname[PERSONALISE_HOSTNAME];
 	int r = create_spec(store, request, &spec, err);
 
 	if (r < 0)
@@ -209,7 +176,7 @@ static int make_guest(const struct store *store, const struct create_request *re
 	r = str_copy(guest.name, sizeof(guest.name), request->name);
 	if (r < 0)
 		return err_num(err, r, "name guest '%s'", request->name);
-	default_hostname(request->name, hostname);
+	personalise_hostname(request->name, hostname);
 	fill_personalise(request, id, spec->guest.hostname ? spec->guest.hostname : hostname, &what);
 	return personalise_guest(&guest, &what, err);
 }

@@ -17,29 +17,29 @@ static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *
 
 	if (r < 0)
 		return r;
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	enum state state = guest_state_locked(guest, NULL);
 
 	if (state == STATE_STOPPED)
 		return 0;
 	if (force)
 		return stop_guest(guest, &kill, err);
-	(void)err_set(err, ERR_STATE, "destroy a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "destroy it while it is %s", state_names[state]);
 	return err_hint(err, "isle stop %s, or --force to kill it", guest->name);
 }
 
 int destroy_guest(const struct store *store, const char *name, bool force, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = guest_open(store, name, &guest, err);
+	int r = guest_open_any(store, name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
+		r = force ? stop_lock(guest, NULL, err) : guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
 		r = make_sure_it_is_stopped(guest, force, err);
-	if (r == 0)
+	if (r == 0) {
+		confine_forget(store, name); /* first: when the guest is gone nobody looks for its profile */
 		r = create_discard(guest, err);
-	if (r == 0)
-		confine_forget(store, name);
+	}
 	guest_free(guest);
 	return r;
 }

@@ -15,9 +15,9 @@ int freeze_guest(struct guest *guest, bool freeze, struct err *err)
 
 	if (r < 0)
 		return r;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state != STATE_RUNNING && state != STATE_FROZEN)
-		return err_set(err, ERR_STATE, "%s a guest that is %s", freeze ? "freeze" : "unfreeze", state_names[state]);
+		return err_set(err, ERR_STATE, "%s it: it is %s", freeze ? "freeze" : "unfreeze", state_names[state]);
 	return cgroup_freeze(record.cgroup, freeze, FREEZE_MS, err);
 }

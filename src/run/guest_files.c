@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,15 +18,21 @@
 #include "../base/str.h"
 #include "steps.h"
 
+#define RESOLV_MAX  65536
 #define RESOLV_MARK "# written by isle at each start; make it your own by removing this line\n"
 
-/* Units' own user, host name and IPC namespaces cannot be checkpointed; the rest of their sandbox stays. Keys that an older systemd
- * does not know are warned about and ignored there. */
-static const char service_drop_in[] =
-	"# isle: see guest.checkpoint-ready in isle.conf(5)\n[Service]\nPrivateUsers=no\nPrivatePIDs=no\nProtectHostname=no\n"
-	"PrivateIPC=no\n";
-static const char manager_drop_in[] =
-	"# isle: see guest.checkpoint-ready in isle.conf(5)\n[Manager]\nDefaultMemoryPressureWatch=off\n";
+/* What systemd is told. Units' own user, process, host name and IPC namespaces cannot be checkpointed, nor what watches memory
+ * pressure; the rest of their sandbox stays. A key that is newer than the guest's systemd would have it complain of every unit. */
+static const struct setting {
+	const char *section, *key;
+	unsigned since; /* version of systemd */
+} settings[] = {
+	{"Service", "PrivateUsers=no", 232},
+	{"Service", "ProtectHostname=no", 242},
+	{"Service", "PrivateIPC=no", 248},
+	{"Service", "PrivatePIDs=no", 257},
+	{"Manager", "DefaultMemoryPressureWatch=off", 254},
+};
 
 static int write_new(const char *folder, const char *name, const char *text, struct err *err)
 {
@@ -44,34 +52,35 @@ static int write_new(const char *folder, const char *name, const char *text, str
 	return r < 0 ? err_num(err, r, "write %s/%s in the guest", folder, name) : 0;
 }
 
-/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. */
-static bool resolv_conf_is_ours(int etc)
+/* Ours to write when it is missing, empty, or carries our mark; a link means that somebody else manages it. It is left alone when
+ * it says already what it should: to write it anew at every start costs a truncation and a flush on the guest's disk. */
+static bool resolv_conf_wants(int etc, const char *wanted)
 {
-	char head[sizeof(RESOLV_MARK)] = "";
+	auto_free char *have = NULL;
 	struct stat st;
 
 	if (fstatat(etc, "resolv.conf", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT;
 	if (!S_ISREG(st.st_mode))
 		return false;
-	auto_close int fd = openat(etc, "resolv.conf", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
+	if (st.st_size == 0)
+		return true;
+	if (file_read(etc, "resolv.conf", RESOLV_MAX, &have, NULL) < 0)
 		return false;
-	return st.st_size == 0 || (read(fd, head, sizeof(head) - 1) == (ssize_t)sizeof(head) - 1 && strcmp(head, RESOLV_MARK) == 0);
+	return str_starts(have, RESOLV_MARK) && strcmp(have, wanted) != 0;
 }
 
 static int write_resolv_conf(const struct run *run, struct err *err)
 {
 	auto_close int etc = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	auto_free char *text = NULL;
 
-	if (!run->resolv_conf || etc < 0 || !resolv_conf_is_ours(etc))
+	if (!run->resolv_conf || etc < 0)
 		return 0;
-	text = str_format("%s%s", RESOLV_MARK, run->resolv_conf);
+	auto_free char *text = str_format("%s%s", RESOLV_MARK, run->resolv_conf);
+
 	if (!text)
 		return err_num(err, ENOMEM, "write /etc/resolv.conf in the guest");
-	return write_new("/etc", "resolv.conf", text, err);
+	return resolv_conf_wants(etc, text) ? write_new("/etc", "resolv.conf", text, err) : 0;
 }
 
 /* Which init it is decides how it is asked to stop. */
@@ -106,6 +115,43 @@ static int open_notify_socket(struct run *run, struct err *err)
 	return 0;
 }
 
+/* By the name of the library that comes with it; UINT_MAX when there is none to tell by. */
+static unsigned systemd_version(void)
+{
+	static const char *const places[] = {"/usr/lib/*/systemd/libsystemd-shared-*.so", "/usr/lib/systemd/libsystemd-shared-*.so",
+					     "/lib/systemd/libsystemd-shared-*.so"};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		glob_t found = {0};
+		uint64_t version = 0;
+
+		if (glob(places[i], GLOB_NOSORT, NULL, &found) == 0) {
+			const char *text = strrchr(found.gl_pathv[0], '-') + 1;
+			auto_free char *digits = strndup(text, strspn(text, "0123456789"));
+
+			if (!digits || str_to_u64(digits, 1, UINT_MAX, &version) < 0)
+				version = 0;
+		}
+		globfree(&found);
+		if (version)
+			return (unsigned)version;
+	}
+	return UINT_MAX;
+}
+
+static int write_settings(const char *folder, const char *section, unsigned version, struct err *err)
+{
+	auto_buf struct buf text = {0};
+
+	buf_addf(&text, "# isle: see guest.checkpoint-ready in isle.conf(5)\n[%s]\n", section);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (strcmp(settings[i].section, section) == 0 && settings[i].since <= version)
+			buf_addf(&text, "%s\n", settings[i].key);
+	if (text.failed)
+		return err_num(err, ENOMEM, "write %s in the guest", folder);
+	return write_new(folder, "10-isle.conf", text.data, err);
+}
+
 int step_files(struct run *run, struct err *err)
 {
 	const struct spec *spec = run->spec;
@@ -118,9 +164,11 @@ int step_files(struct run *run, struct err *err)
 		r = write_resolv_conf(run, err);
 	find_init_kind(run);
 	if (r == 0 && spec->guest.checkpoint_ready && !spec->security.nesting && strcmp(run->init_kind, "systemd") == 0) {
-		r = write_new("/run/systemd/system/service.d", "10-isle.conf", service_drop_in, err);
+		unsigned version = systemd_version();
+
+		r = write_settings("/run/systemd/system/service.d", "Service", version, err);
 		if (r == 0)
-			r = write_new("/run/systemd/system.conf.d", "10-isle.conf", manager_drop_in, err);
+			r = write_settings("/run/systemd/system.conf.d", "Manager", version, err);
 	}
 	if (r == 0 && run->want_notify && strcmp(run->init_kind, "systemd") == 0)
 		r = open_notify_socket(run, err);

@@ -36,10 +36,12 @@ static void unmark(const int kept[KEPT])
 		(void)fcntl(kept[i], F_SETFD, FD_CLOEXEC);
 }
 
-/* The build tree has isle-monitor beside isle; an installed one is alone in libexec. */
+/* The build tree has isle-monitor beside isle; an installed one is alone in libexec. Of the caller's environment nothing stays: what an
+ * administrator asks of one start (ISLE_HOLD) is not asked of those that reboots make, and the secrets of a session are not kept. */
 static int exec_program(char *const *argv, struct err *err)
 {
 	static const char name[] = "isle-monitor";
+	static char *const environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name));
 
@@ -48,9 +50,9 @@ static int exec_program(char *const *argv, struct err *err)
 		char *slash = strrchr(path, '/');
 
 		if (slash && str_copy(slash + 1, sizeof(path) - (slash + 1 - path), name) == 0)
-			execv(path, argv);
+			execve(path, argv, environment);
 	}
-	execv(ISLE_LIBEXECDIR "/isle-monitor", argv);
+	execve(ISLE_LIBEXECDIR "/isle-monitor", argv, environment);
 	return err_sys(err, "run %s", ISLE_LIBEXECDIR "/isle-monitor");
 }
 

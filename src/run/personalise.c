@@ -58,6 +58,7 @@ static int read_text(int dir_fd, const char *name, char **ret, unsigned *ret_mod
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* Not flushed one by one: the host writes the new guest to disk as a whole before anybody can see it. */
 static int write_text(int dir_fd, const char *shown, const char *name, const char *text, unsigned mode, struct err *err)
 {
 	struct stat st;
@@ -65,7 +66,7 @@ static int write_text(int dir_fd, const char *shown, const char *name, const cha
 	/* A folder in the file's place would make the rename fail without saying why. */
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
 		return err_num(err, EISDIR, "write the guest's %s", shown);
-	int r = file_replace(dir_fd, name, text, strlen(text), mode, NULL);
+	int r = file_replace_quick(dir_fd, name, text, strlen(text), mode, NULL);
 
 	return r < 0 ? err_num(err, r, "write the guest's %s", shown) : 0;
 }
@@ -338,6 +339,17 @@ int personalise_inside(const struct personalise *what, struct err *err)
 	if (r == 0 && what->fix_terminals)
 		r = edit("/etc", "inittab", change_inittab, err);
 	return r;
+}
+
+void personalise_hostname(const char *name, char out[PERSONALISE_HOSTNAME])
+{
+	size_t i = 0;
+
+	for (; name[i] && i < PERSONALISE_HOSTNAME - 1; i++)
+		out[i] = name[i] == '_' ? '-' : name[i];
+	while (i && out[i - 1] == '-')
+		i--;
+	out[i] = '\0';
 }
 
 static bool hostname_valid(const char *name)

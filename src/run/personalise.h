@@ -24,5 +24,9 @@ int personalise_guest(struct guest *guest, const struct personalise *what, struc
  * somebody hostile: no file of the guest is opened for writing, each is replaced; programs of the guest run with a timeout. */
 int personalise_inside(const struct personalise *what, struct err *err);
 
+/* The host name that goes with a guest's name: that may hold '_', a host's may not. */
+#define PERSONALISE_HOSTNAME 64
+void personalise_hostname(const char *name, char out[PERSONALISE_HOSTNAME]);
+
 /* Checks on the host, before anything is made: ERR_USAGE for a value that no guest can have. */
 int personalise_check(const struct personalise *what, struct err *err);

@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/file.h"
+#include "../guest/image.h"
 #include "../guest/record.h"
 #include "confine.h"
 #include "personalise.h"
 #include "rename.h"
 #include "repair.h"
+
+#define UNTOLD "renamed" /* in a guest's folder: its files may not know its name yet */
 
 static int move(const struct store *store, const char *from, const char *to, struct err *err)
 {
@@ -26,18 +30,46 @@ static int move(const struct store *store, const char *from, const char *to, str
 	return 0;
 }
 
-/* Both under one roof: the guest has its new name already when its files get to know it. */
-static int tell_guest(const struct store *store, const char *to, struct err *err)
+static int tell(struct guest *guest, struct err *err)
 {
-	struct guest *guest = NULL;
-	int r = guest_open(store, to, &guest, err);
+	char hostname[PERSONALISE_HOSTNAME];
+	struct personalise what = {.hostname = hostname};
+	int r = 0;
 
-	if (r == 0 && !guest->spec->guest.hostname) {
-		struct personalise what = {.hostname = to};
-
+	personalise_hostname(guest->name, hostname);
+	if (!guest->spec->guest.hostname)
 		r = personalise_guest(guest, &what, err);
+	if (r == 0 && unlinkat(guest->dir_fd, UNTOLD, 0) < 0 && errno != ENOENT)
+		r = err_sys(err, "remove %s/" UNTOLD, guest->name);
+	return r;
+}
+
+void rename_finish(struct guest *guest)
+{
+	if (faccessat(guest->dir_fd, UNTOLD, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		(void)tell(guest, NULL); /* a guest with the wrong name in its files starts as well */
+}
+
+/* The guest has its new name already when its files get to know it; the note tells a later start when we do not come that far. */
+static int move_and_tell(struct guest *guest, const char *to, struct err *err)
+{
+	const struct store *store = guest->store;
+	struct guest *moved = NULL;
+	int r = file_replace(guest->dir_fd, UNTOLD, "", 0, 0600, err);
+
+	if (r == 0)
+		r = move(store, guest->name, to, err);
+	if (r < 0) {
+		(void)unlinkat(guest->dir_fd, UNTOLD, 0); /* it would only have the name told that it has */
+		return r;
 	}
-	guest_free(guest);
+	r = guest_open(store, to, &moved, err);
+	if (r == 0)
+		r = tell(moved, err);
+	guest_free(moved);
+	/* The first failure is the one to report. */
+	if (r < 0 && move(store, to, guest->name, NULL) == 0)
+		rename_finish(guest);
 	return r;
 }
 
@@ -47,11 +79,11 @@ static int check(struct guest *guest, struct err *err)
 
 	if (r < 0)
 		return r;
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	enum state state = guest_state_locked(guest, NULL);
 
 	if (state == STATE_STOPPED)
 		return 0;
-	(void)err_set(err, ERR_STATE, "rename a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "rename it while it is %s", state_names[state]);
 	return err_hint(err, "isle stop %s", guest->name);
 }
 
@@ -59,6 +91,7 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 {
 	struct guest *guest = NULL;
 	bool first = strcmp(from, to) < 0;
+	auto_close int image = -1;
 	int to_lock = -1;
 	int r = store_check_name(to, err);
 
@@ -74,16 +107,17 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 		r = store_lock_name(store, to, STORE_LOCK_MS, &to_lock, err);
 	if (r == 0)
 		r = check(guest, err);
-	if (r == 0)
-		r = move(store, from, to, err);
+	/* Of a guest that had the name before. */
+	if (r == 0 && guest_state(store, to, NULL) == STATE_BROKEN)
+		r = repair_guest(store, to, err);
+	/* Shared meanwhile: who wants to remove the image may read the folder of guests and miss the one that moves. */
+	if (r == 0 && guest->spec->guest.image)
+		(void)image_open(store, guest->spec->guest.image, &image, NULL); /* not every storage needs it to be there */
 	if (r == 0) {
-		r = tell_guest(store, to, err);
-		if (r < 0)
-			(void)move(store, to, from, NULL); /* the first failure is the one to tell */
+		confine_forget(store, from); /* a start makes it anew, and under the old name nobody would look for it */
+		r = move_and_tell(guest, to, err);
 	}
 	store_unlock_name(store, to, &to_lock);
-	if (r == 0)
-		confine_forget(store, from);
 	guest_free(guest);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
@@ -22,6 +23,7 @@
 #include "control.h"
 #include "monitor.h"
 #include "repair.h"
+#include "steps.h"
 #include "walk.h"
 
 #define GONE_MS       5000
@@ -72,7 +74,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	struct guest nobody = {.store = store, .dir_fd = -1, .lock_fd = -1};
 	struct spec *empty = NULL;
 
-	if (guest_open(store, name, &guest, NULL) < 0) {
+	if (guest_open_any(store, name, &guest, NULL) < 0) {
 		empty = spec_new();
 		if (!empty)
 			return err_num(err, ENOMEM, "clear up after guest '%s'", name);
@@ -83,7 +85,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	int r = run ? 0 : err_num(err, ENOMEM, "clear up after guest '%s'", name);
 
 	if (run) {
-		size_t count = guest ? guest->spec->network_count : LINKS_GUESSED;
+		size_t count = guest && !guest->faulty ? guest->spec->network_count : LINKS_GUESSED;
 		struct record known;
 
 		if (record_load(store, name, &known) == 0)
@@ -96,6 +98,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 		if (r == 0) {
 			run_log(run, "cleared up after a run that was cut short");
 			walk_back(run);
+			r = walk_undone(run, err);
 		}
 	}
 	if (run)
@@ -105,38 +108,53 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	return r;
 }
 
-/* The old master is lost with the monitor that held it: a new terminal takes the place of /dev/console in the guest. */
-static int new_console(struct run *run, int init_pidfd, struct err *err)
+/* Only a throw-away process enters the guest's mounts, and what it meets there is the guest's doing: a FUSE of its own on /dev may never
+ * answer. Then the process is left to end with the guest. */
+static int put_console(int tree, int init_pidfd, struct err *err)
 {
-	run->console_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (run->console_fd < 0 || unlockpt(run->console_fd) < 0 ||
-	    ptsname_r(run->console_fd, run->record.console, sizeof(run->record.console)) != 0)
-		return err_sys(err, "allocate a terminal for the console");
-	if (chown(run->record.console, (uid_t)run->record.ids, (gid_t)(run->record.ids + 5)) < 0)
-		return err_sys(err, "give %s to the guest", run->record.console);
-	auto_close int tree = mount_copy(AT_FDCWD, run->record.console, false, err);
+	int pidfd = -1, r;
+	siginfo_t info = {0};
+	struct ns_clone how = {.cgroup_fd = -1};
+	pid_t child = ns_clone(&how, &pidfd, err);
 
-	if (tree < 0)
-		return tree;
-	pid_t child = fork();
-
+	if (child < 0)
+		return child;
 	if (child == 0) {
-		/* Only a throw-away process enters the guest's mounts. */
-		struct err inner = {0};
+		const int keep[] = {tree, init_pidfd};
 		int target;
 
-		if (ns_enter(init_pidfd, CLONE_NEWNS, &inner) < 0)
+		(void)fds_close_others(keep, 2, 0); /* it may outlive us: our locks must not */
+		if (ns_enter(init_pidfd, CLONE_NEWNS, NULL) < 0)
 			_exit(1);
 		/* The old one's file is gone from devpts with its master, and nothing can be mounted on what is gone. */
 		(void)umount2("/dev/console", MNT_DETACH | UMOUNT_NOFOLLOW);
 		target = open("/dev/console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		_exit(target < 0 || mount_attach(tree, target, "/dev/console", &inner) < 0);
+		_exit(target < 0 || mount_attach(tree, target, "/dev/console", NULL) < 0);
 	}
-	int status = -1;
+	auto_close int watch = pidfd;
 
-	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+	r = proc_wait_gone(watch, GONE_MS);
+	if (r < 0) {
+		(void)proc_signal(watch, SIGKILL);
+		return err_set(err, ERR_TIMEOUT, "put a new console into the guest: it holds that up");
+	}
+	if (waitid(P_PIDFD, (id_t)watch, &info, WEXITED) < 0 || info.si_code != CLD_EXITED || info.si_status != 0)
 		return err_set(err, ERR_FAILED, "put a new console into the guest");
 	return 0;
+}
+
+/* The old master is lost with the monitor that held it: a new terminal takes the place of /dev/console in the guest. */
+static int new_console(struct run *run, int init_pidfd, struct err *err)
+{
+	int r = step_console(run, err);
+
+	if (r < 0)
+		return r;
+	auto_close int tree = mount_copy(AT_FDCWD, run->record.console, false, err);
+
+	if (tree < 0)
+		return tree;
+	return put_console(tree, init_pidfd, err);
 }
 
 static int open_for_monitor(struct guest *guest, struct run *run, struct err *err)
@@ -210,13 +228,28 @@ int repair_monitor(struct guest *guest, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* A stop that was killed while it waited for init. Its lock is ours now, so nobody stops the guest any more. */
+static int forget_stop(struct guest *guest, struct record *record, struct err *err)
+{
+	auto_close int init = record_init_pidfd(record);
+
+	if (init < 0 || proc_wait_gone(init, 0) == 0)
+		return 0; /* its monitor is at its end */
+	(void)str_copy(record->phase, sizeof(record->phase), "running");
+	int r = record_save(guest->store, guest->name, record, err);
+
+	return r < 0 ? r : repair_as_needed(guest, err);
+}
+
 int repair_as_needed(struct guest *guest, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state == STATE_BROKEN)
 		return repair_guest(guest->store, guest->name, err);
+	if (state == STATE_STOPPING)
+		return forget_stop(guest, &record, err);
 	if (state != STATE_RUNNING && state != STATE_FROZEN)
 		return 0;
 	auto_close int monitor = record_monitor_pidfd(&record);

@@ -47,6 +47,8 @@ struct run {
 	char init_kind[12]; /* "systemd", "sysv", "busybox", "other": found inside */
 	bool want_notify;   /* somebody waits for init's word that it is up */
 
+	struct err undo_err; /* why something of the run could not be undone; its code is ERR_NONE when all was */
+
 	int other;   /* the notes' socket to the other side, -1 before the clone */
 	bool inside; /* this process walks the GUEST rows */
 	pid_t init_pid;

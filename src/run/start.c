@@ -19,10 +19,13 @@
 #include "../base/str.h"
 #include "../kernel/systemd.h"
 #include "monitor.h"
+#include "rename.h"
 #include "repair.h"
 #include "start.h"
 #include "steps.h"
 #include "walk.h"
+
+#define DYING_MS 1000 /* a process that is about to end does so within this time */
 
 /* What the walking child tells the command that waits; the notify socket comes along where one was asked for. */
 struct report {
@@ -72,8 +75,8 @@ static int turn_into_monitor(struct run *run, struct err *err)
 {
 	char isle[PATH_MAX];
 
+	guest_unlock(run->guest); /* the run is whole: a slow machined must not keep other commands from it */
 	register_machine(run);
-
 	if (own_program(isle) < 0)
 		return err_sys(err, "find isle's own program");
 	struct monitor_args args = {
@@ -175,16 +178,32 @@ static int wait_until_up(const struct guest *guest, int notify, unsigned timeout
 
 static int check_state(struct guest *guest, struct err *err)
 {
-	enum state state = guest_state(guest->store, guest->name, NULL);
+	enum state state = guest_state_locked(guest, NULL);
 
-	if (state == STATE_BROKEN)
+	if (state == STATE_STOPPING)
 		return repair_guest(guest->store, guest->name, err);
+	if (state != STATE_STOPPED) {
+		int r = repair_as_needed(guest, err);
+		if (r < 0)
+			return r;
+		state = guest_state_locked(guest, NULL);
+	}
 	if (state_may_go(state, STATE_STARTING))
 		return 0;
-	(void)err_set(err, ERR_STATE, "start a guest that is %s", state_names[state]);
+	(void)err_set(err, ERR_STATE, "start it: it is %s already", state_names[state]);
 	if (state == STATE_FROZEN)
 		return err_hint(err, "isle unfreeze %s", guest->name);
 	return err_hint(err, "isle restart %s starts it anew", guest->name);
+}
+
+/* The connection's end without a report: most often the child is dead. */
+static bool became_monitor(const struct guest *guest, pid_t child)
+{
+	auto_close int pidfd = proc_pidfd(child, proc_start_time(child));
+	struct record record;
+
+	return pidfd >= 0 && proc_wait_gone(pidfd, DYING_MS) == -ETIMEDOUT &&
+	       guest_state_locked(guest, &record) == STATE_RUNNING && record.monitor_pid == child;
 }
 
 int start_guest(struct guest *guest, const struct start_request *request, struct err *err)
@@ -194,6 +213,7 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 
 	if (r < 0)
 		return r;
+	rename_finish(guest);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
 	fflush(NULL); /* else the child would write what is buffered once more */
@@ -211,6 +231,8 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 	r = receive_report(report, &passed, err);
 	auto_close int notify = passed;
 
+	if (r == -EPIPE && became_monitor(guest, child))
+		r = 0; /* only its word was lost */
 	if (r == -EPIPE) {
 		(void)waitpid(child, NULL, 0);
 		r = err_set(err, ERR_FAILED, "start the guest: the starting process was killed");

@@ -24,6 +24,7 @@
 #include "mount_options.h"
 #include "personalise.h"
 #include "steps.h"
+#include "walk.h"
 
 /* First of all, while the process still sees the host's /proc and nobody inside could interfere. */
 int step_label(struct run *run, struct err *err)
@@ -152,8 +153,10 @@ int step_pivot(struct run *run, struct err *err)
 
 int step_host_name(struct run *run, struct err *err)
 {
-	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : run->guest->name;
+	char own[PERSONALISE_HOSTNAME];
+	const char *name = run->spec->guest.hostname ? run->spec->guest.hostname : own;
 
+	personalise_hostname(run->guest->name, own);
 	if (sethostname(name, strlen(name)) < 0)
 		return err_sys(err, "set the host name to %s", name);
 	return 0;
@@ -204,6 +207,9 @@ int step_exec_init(struct run *run, struct err *err)
 		return r;
 	/* All are close-on-exec already; this also covers what a library might have opened. */
 	(void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
+	r = walk_announce_exec(run, err);
+	if (r < 0)
+		return r;
 	(void)execve(argv[0], argv, environment);
 	(void)err_sys(err, "execute %s", argv[0]);
 	return err_hint(err, "is it in the guest and executable? the key is guest.init");

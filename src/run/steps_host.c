@@ -59,7 +59,9 @@ int step_folder(struct run *run, struct err *err)
 
 void step_folder_undo(struct run *run)
 {
-	(void)record_remove(run->guest->store, run->guest->name, NULL); /* what stays is seen as broken and swept later */
+	/* While the folder stays, what is left is seen as broken, and the next command tries again. */
+	if (run->undo_err.code == ERR_NONE)
+		(void)record_remove(run->guest->store, run->guest->name, &run->undo_err);
 }
 
 /* On a systemd host: this process, which becomes the monitor, moves out of whatever session it came from into the guest's own scope. After
@@ -96,6 +98,12 @@ int step_cgroup(struct run *run, struct err *err)
 	};
 	int r = run->host->systemd && run->mode == RUN_START ? enter_scope(run, err) : 0;
 
+	/* What a failed undo left has old limits, and the kernel kills what is cloned into a group that was once killed. */
+	if (r == 0 && cgroup_exists(cgroup)) {
+		r = cgroup_kill(cgroup, err);
+		if (r == 0)
+			r = cgroup_remove(cgroup, REMOVE_MS, err);
+	}
 	if (r == 0)
 		r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
 	if (r == 0 && run->mode == RUN_START)
@@ -112,8 +120,10 @@ void step_cgroup_undo(struct run *run)
 	struct err err = {0};
 
 	(void)cgroup_kill(run->record.cgroup, NULL); /* removing says whether it worked */
-	if (cgroup_remove(run->record.cgroup, REMOVE_MS, &err) < 0)
+	if (cgroup_remove(run->record.cgroup, REMOVE_MS, &err) < 0) {
 		run_log(run, "could not remove the control groups: %s", err.what);
+		run->undo_err = err;
+	}
 }
 
 int step_console(struct run *run, struct err *err)

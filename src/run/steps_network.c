@@ -79,8 +79,8 @@ int step_addresses(struct run *run, struct err *err)
 			r = network_up(store, &run->networks[i], err);
 		if (r == 0)
 			r = network_lease(store, &run->networks[i], spec->guest.id, section, &run->leases[i], err);
-		if (r < 0)
-			return err_where(err, spec->file, section->line);
+		if (r < 0) /* a fault in the network's own file is named by that */
+			return err->where[0] ? r : err_where(err, spec->file, section->line);
 		struct record_link *link = &run->record.links[run->record.link_count++];
 
 		*link = (struct record_link){0};
@@ -176,9 +176,11 @@ void step_network_undo(struct run *run)
 
 	for (size_t i = 0; i < run->record.link_count; i++)
 		names[i] = run->record.links[i].host;
-	if (run->record.link_count == 0 || netlink_open(-1, &host, NULL) < 0)
+	if (run->record.link_count == 0)
 		return;
-	if (netlink_delete_all(host, names, run->record.link_count, &err) < 0)
+	if (netlink_open(-1, &host, &err) < 0 || netlink_delete_all(host, names, run->record.link_count, &err) < 0) {
 		run_log(run, "could not delete its interfaces: %s", err.what);
+		run->undo_err = err;
+	}
 	netlink_free(host);
 }

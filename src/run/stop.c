@@ -23,8 +23,8 @@
 #include "walk.h"
 
 #define GONE_MS        10000
+#define SHORT_LOCK_MS  500
 #define RELEASE_S      3
-#define LOCK_AFTER_MS  60000
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -49,8 +49,8 @@ static int stop_signal(const struct spec *spec, const char *kind)
 	return SIGPWR;
 }
 
-/* The monitor is told that the lock's holder clears up. The word counts as long as the connection is open. One that does not answer (it is
- * stopped, or has become the isle that waits for our lock) is as good as none. */
+/* The monitor is told that the lock's holder clears up. The word counts as long as the connection is open. One that does not answer
+ * (it is stopped, or has become the isle that waits for our lock) is as good as none. */
 static int release_monitor(struct run *run)
 {
 	const struct timeval patience = {.tv_sec = RELEASE_S};
@@ -131,21 +131,37 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 		(void)proc_signal(monitor, SIGKILL); /* it did not hear us; there is nothing left for it to do */
 		(void)proc_wait_gone(monitor, GONE_MS);
 	}
-	return 0;
+	return walk_undone(run, err);
+}
+
+int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
+{
+	struct record record;
+	int r = guest_lock(guest, SHORT_LOCK_MS, NULL);
+
+	if (r != -EBUSY)
+		return r < 0 ? guest_lock(guest, STORE_LOCK_MS, err) : 0; /* once more, for its words */
+	if (guest_state(guest->store, guest->name, &record) == STATE_STOPPING) {
+		auto_close int init = record_init_pidfd(&record);
+
+		if (init >= 0 && proc_signal(init, SIGKILL) == 0 && ret_ended)
+			*ret_ended = true;
+	}
+	return guest_lock(guest, STORE_LOCK_MS, err);
 }
 
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
 		return r < 0 ? r
-			     : err_set(err, ERR_STATE, "stop a guest that is stopped (what a killed run had left is cleared up)");
+			     : err_set(err, ERR_STATE, "stop it: it is stopped (what a killed run had left is cleared up)");
 	}
 	if (!state_may_go(state, STATE_STOPPING))
-		return err_set(err, ERR_STATE, "stop a guest that is %s", state_names[state]);
+		return err_set(err, ERR_STATE, "stop it: it is %s", state_names[state]);
 	struct run *run = run_new(guest, RUN_START);
 
 	if (!run)
@@ -166,6 +182,7 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 	run->run_fd = after->run_fd;
 	step_network_undo(run);
 	step_cgroup_undo(run);
+	run->undo_err = (struct err){0}; /* the start that follows clears up or says why it cannot */
 	run_log(run, "rebooted from inside");
 	return start_become_monitor(run, err);
 }
@@ -186,17 +203,17 @@ int stop_after(const struct store *store, const struct stop_after *after, struct
 	struct guest *guest = NULL;
 
 	pace(store, after);
-	int r = guest_open(store, after->name, &guest, err);
+	int r = guest_open_any(store, after->name, &guest, err);
 
 	if (r == 0)
-		r = guest_lock(guest, LOCK_AFTER_MS, err);
+		r = guest_lock(guest, -1, err); /* nobody waits for this process, and a reboot must not be lost to a long command */
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
-		if (strcmp(after->how, "reboot") == 0) {
+		if (strcmp(after->how, "reboot") == 0 && !guest->faulty) {
 			r = start_again(run, after, err);
 		} else {
-			run_log(run, "ended by itself (%s)", after->how);
+			run_log(run, "ended by itself (%s)%s", after->how, guest->faulty ? "; its config has a fault" : "");
 			walk_back(run);
 		}
 	}

@@ -11,6 +11,10 @@ struct stop_request {
 	unsigned timeout_ms; /* how long init may take; ask only */
 };
 
+/* guest_lock for who wants the guest killed: a stop that waits for init's end, and holds the lock meanwhile, has that wait ended.
+ * *ret_ended (may be NULL): that happened, so a guest that is then stopped was stopped by us. */
+int stop_lock(struct guest *guest, bool *ret_ended, struct err *err);
+
 /* The guest is locked by the caller. When it returns 0, its processes, interfaces, control groups and monitor are gone. ERR_STATE
  * when it does not run (leftovers of a killed run are cleared up all the same). */
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err);

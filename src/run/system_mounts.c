@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/file.h"
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
@@ -137,11 +138,26 @@ int step_devices(struct run *run, struct err *err)
 	return r;
 }
 
+/* Every start of a guest is a boot of its own: its journal keeps them apart by this. */
+static int write_boot_id(int folder, struct err *err)
+{
+	char id[33], text[48];
+	int r = store_new_id(id, err);
+
+	if (r < 0)
+		return r;
+	(void)str_print(text, sizeof(text), "%.8s-%.4s-%.4s-%.4s-%.12s\n", id, id + 8, id + 12, id + 16, id + 20);
+	auto_close int fd = openat(folder, "boot_id", O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+
+	r = fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
+	return r < 0 ? err_num(err, r, "write the guest's boot id") : 0;
+}
+
 /* An empty read-only tmpfs with one file and one folder: what masked paths show. It is attached because a detached mount cannot be
  * copied before Linux 6.15. */
 static int make_empty(int root, int *ret, struct err *err)
 {
-	static const char *const options[] = {"mode", "0755", "size", "4k", "nr_inodes", "8", NULL};
+	static const char *const options[] = {"mode", "0755", "size", "16k", "nr_inodes", "8", NULL};
 	auto_close int target = path_make_in_root(root, MASKS, 0755);
 
 	if (target < 0)
@@ -155,7 +171,10 @@ static int make_empty(int root, int *ret, struct err *err)
 	if (file < 0 || mkdirat(empty, "folder", 0555) < 0)
 		return err_sys(err, "fill /" MASKS);
 	close(take_fd(&file)); /* a mount with a writer cannot become read-only */
-	int r = mount_attributes(empty, MOUNT_ATTR_RDONLY, 0, false, err);
+	int r = write_boot_id(empty, err);
+
+	if (r == 0)
+		r = mount_attributes(empty, MOUNT_ATTR_RDONLY, 0, false, err);
 	if (r == 0)
 		r = mount_attach(empty, target, MASKS, err);
 	if (r == 0)
@@ -163,29 +182,30 @@ static int make_empty(int root, int *ret, struct err *err)
 	return r;
 }
 
-static int mask_one(int root, int empty, const struct mask *mask, struct err *err)
+/* Puts an entry of the read-only tmpfs in a path's place; one that this kernel lacks is passed over. */
+static int cover(int root, int empty, const char *path, const char *with, struct err *err)
 {
-	auto_close int target = path_open_in_root(root, mask->path, O_PATH | O_NOFOLLOW, 0);
+	auto_close int target = path_open_in_root(root, path, O_PATH | O_NOFOLLOW, 0);
 
 	if (target < 0)
 		return 0;
-	auto_close int copy = mount_copy(empty, mask->folder ? "folder" : "file", false, err);
+	auto_close int copy = mount_copy(empty, with, false, err);
 
 	if (copy < 0)
 		return copy;
-	return mount_attach(copy, target, mask->path, err);
+	return mount_attach(copy, target, path, err);
 }
 
 /* /proc/sys is the host's but for what hangs on the guest's network namespace. */
 static int protect_sysctls(int root, struct err *err)
 {
 	auto_close int sys_at = path_open_in_root(root, "proc/sys", O_PATH | O_NOFOLLOW, 0);
-	auto_close int net_in = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
+	auto_close int own_net = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
 
-	if (sys_at < 0 || net_in < 0)
-		return err_num(err, sys_at < 0 ? sys_at : net_in, "open /proc/sys in the guest");
+	if (sys_at < 0 || own_net < 0)
+		return err_num(err, sys_at < 0 ? sys_at : own_net, "open /proc/sys in the guest");
 	auto_close int sys = mount_copy(sys_at, "", false, err);
-	auto_close int net = sys < 0 ? -1 : mount_copy(net_in, "", false, err);
+	auto_close int net = sys < 0 ? -1 : mount_copy(own_net, "", false, err);
 
 	if (sys < 0 || net < 0)
 		return sys < 0 ? sys : net;
@@ -210,6 +230,8 @@ int step_masks(struct run *run, struct err *err)
 	int r = make_empty(run->root, &empty, err);
 
 	for (size_t i = 0; r == 0 && i < COUNT(mask_table); i++)
-		r = mask_one(run->root, empty, &mask_table[i], err);
-	return r == 0 ? protect_sysctls(run->root, err) : r;
+		r = cover(run->root, empty, mask_table[i].path, mask_table[i].folder ? "folder" : "file", err);
+	if (r == 0)
+		r = protect_sysctls(run->root, err);
+	return r == 0 ? cover(run->root, empty, "proc/sys/kernel/random/boot_id", "boot_id", err) : r;
 }

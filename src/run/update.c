@@ -52,7 +52,7 @@ static bool keep_changes(struct cgroup_limits *limits, const struct cgroup_limit
 int update_apply(struct guest *guest, const struct spec *old, unsigned facets, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state(guest->store, guest->name, &record);
+	enum state state = guest_state_locked(guest, &record);
 
 	if (!(facets & FACET_CGROUP) || (state != STATE_RUNNING && state != STATE_FROZEN))
 		return 0;

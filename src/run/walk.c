@@ -174,7 +174,7 @@ static int receive_note(struct run *run, size_t *ret_row, struct err *err)
 		return note.result == -EPIPE ? -EIO : note.result; /* only silence is EPIPE */
 	}
 	note.init_kind[sizeof(note.init_kind) - 1] = '\0';
-	if (note.init_kind[0])
+	if (note.init_kind[0] && str_printable(note.init_kind)) /* it becomes a line of the run record */
 		memcpy(run->init_kind, note.init_kind, sizeof(run->init_kind));
 	*ret_row = note.row;
 	return 0;
@@ -203,6 +203,26 @@ static bool is_last(const struct run *run, size_t row)
 	return next_wanted(run, row + 1) == step_count;
 }
 
+/* The guest's side has announced that it executes init: from there on silence means that it did, since its socket is close-on-exec. */
+static int await_exec(struct run *run, struct err *err)
+{
+	size_t said;
+	int r = receive_note(run, &said, err);
+
+	if (r == -EPIPE)
+		return 0;
+	return r < 0 ? r : err_num(err, EPROTO, "keep the two sides of the start in step after their last row");
+}
+
+int walk_announce_exec(struct run *run, struct err *err)
+{
+	size_t row = next_wanted(run, 0);
+
+	while (!is_last(run, row))
+		row = next_wanted(run, row + 1);
+	return send_note(run, row, 0, NULL) < 0 ? err_num(err, EPIPE, "tell the host that init comes now") : 0;
+}
+
 /* Waits for the note that ends the other side's rows from `row` on; returns the first row after them. */
 static int await_other(struct run *run, size_t row, enum side other, size_t *ret_next, struct err *err)
 {
@@ -214,11 +234,6 @@ static int await_other(struct run *run, size_t row, enum side other, size_t *ret
 	}
 	int r = receive_note(run, &said, err);
 	if (r == -EPIPE) {
-		/* Close-on-exec: after the last row the silence means that init runs. */
-		if (other == GUEST && run->mode == RUN_START && is_last(run, last)) {
-			*ret_next = next;
-			return 0;
-		}
 		(void)err_set(err, ERR_FAILED, "go on with the start: its %s side ended without a word",
 			      other == GUEST ? "guest" : "host");
 		return err_step(err, step_table[row].name);
@@ -228,7 +243,7 @@ static int await_other(struct run *run, size_t row, enum side other, size_t *ret
 	if (said != last)
 		return err_num(err, EPROTO, "keep the two sides of the start in step (row %zu, expected %zu)", said, last);
 	*ret_next = next;
-	return 0;
+	return other == GUEST && run->mode == RUN_START && is_last(run, last) ? await_exec(run, err) : 0;
 }
 
 static void kill_first_process(struct run *run)
@@ -332,4 +347,14 @@ void walk_back(struct run *run)
 		step->undo(run);
 		trace(run, step, "undone", since);
 	}
+}
+
+int walk_undone(const struct run *run, struct err *err)
+{
+	if (run->undo_err.code == ERR_NONE)
+		return 0;
+	if (err)
+		*err = run->undo_err;
+	(void)err_hint(err, "it has ended; the next command on '%s' clears up what is left", run->guest->name);
+	return run->undo_err.sys ? -run->undo_err.sys : -EIO;
 }

@@ -12,11 +12,17 @@ int walk_host(struct run *run, struct err *err);
 /* Walks the GUEST rows from `row` on in the cloned child; never returns. */
 _Noreturn void walk_guest(struct run *run, size_t row);
 
+/* Inside, immediately before execve of init: an end without this word is a failure, not an init that runs. */
+int walk_announce_exec(struct run *run, struct err *err);
+
 /* After a walk that does not end in a running guest: the first process is killed and reaped, the HOST rows are undone. */
 void walk_over(struct run *run);
 
 /* Undoes all HOST rows backwards, for a guest that ended or whose start was killed. Rows accept what is not there. */
 void walk_back(struct run *run);
 
+/* After walk_back: 0, or why something is left. */
+int walk_undone(const struct run *run, struct err *err);
+
 /* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it; ISLE_FAULT=STEP:HOW with HOW
- * fail, fail-after, kill or kill-after is for tests. */
+ * fail, fail-after, kill, kill-after or kill-undo is for tests. */

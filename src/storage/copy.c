@@ -15,7 +15,7 @@
 #include "../base/str.h"
 #include "copy.h"
 
-#define DEPTH_MAX 400 /* two descriptors a level */
+#define DEPTH_MAX 320 /* three descriptors a level, of the 1,024 that a process has by default */
 
 /* Where the first name of a file with several was copied to. */
 struct twin {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 
 #include "../base/clean.h"
 #include "../base/str.h"
+#include "../kernel/privs.h"
 #include "layer.h"
 #include "overlay.h"
 
@@ -32,20 +32,6 @@ struct maker {
 	gid_t gid;
 };
 
-static int raise_caps(struct err *err)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return err_sys(err, "read this process's capabilities");
-	data[0].effective = data[0].permitted;
-	data[1].effective = data[1].permitted;
-	if (syscall(SYS_capset, &header, data) < 0)
-		return err_sys(err, "raise this process's capabilities");
-	return 0;
-}
-
 static int maker_enter(int layers_fd, struct maker *ret_old, struct err *err)
 {
 	struct stat st;
@@ -54,14 +40,14 @@ static int maker_enter(int layers_fd, struct maker *ret_old, struct err *err)
 		return err_sys(err, "look at the overlay's work folder");
 	ret_old->gid = (gid_t)setfsgid(st.st_gid);
 	ret_old->uid = (uid_t)setfsuid(st.st_uid);
-	return raise_caps(err);
+	return privs_raise(err);
 }
 
 static void maker_leave(const struct maker *old)
 {
 	setfsuid(old->uid);
 	setfsgid(old->gid);
-	(void)raise_caps(NULL); /* going back to uid 0 has raised them already */
+	(void)privs_raise(NULL); /* going back to uid 0 has raised them already */
 }
 
 /* A file system context with all but the layers set. */

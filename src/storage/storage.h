@@ -31,5 +31,9 @@ extern const struct storage storage_dir, storage_overlay;
 extern const struct storage *const storage_table[]; /* NULL-ended, in the order of enum storage_type */
 const struct storage *storage_find(const char *name);
 
+/* The storage's `usable`, tried once a boot: a trial makes, mounts and removes folders on disk, which takes longer than all the
+ * rest of a create. One that went well is noted in the folder `notes` (NULL: always tried). */
+int storage_try(const struct storage *storage, int dir_fd, const char *notes, struct err *err);
+
 /* What `auto` means for guests below dir_fd: overlay where it works, else dir. */
-const struct storage *storage_best(int dir_fd);
+const struct storage *storage_best(int dir_fd, const char *notes);

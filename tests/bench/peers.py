@@ -134,8 +134,9 @@ def exited(pidfd):
 class Isle(Peer):
     label = "isle"
 
-    def __init__(self, runner, program, folder):
+    def __init__(self, runner, program, folder, storage):
         super().__init__(runner)
+        self.storage = storage
         self.program = program
         self.folder = folder
         self.going = None  # monitor, link and cgroup of the guest that is being stopped
@@ -146,7 +147,7 @@ class Isle(Peer):
 
     def create_command(self, *names):
         return self.command(
-            "create", *names, "-t", "busybox", "-s", f"limits.memory={MEMORY}", "-s", f"limits.processes={PROCESSES}",
+            "create", *names, "-t", "busybox", "-B", self.storage, "-s", f"limits.memory={MEMORY}", "-s", f"limits.processes={PROCESSES}",
             "-s", f"limits.cpus={CPUS}", "-s", "guest.init=/bench-init",
         )  # fmt: skip
 

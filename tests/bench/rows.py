@@ -239,7 +239,7 @@ def scale(bench):
             add("scale", "first50", end - begin)
         if i >= len(names) - 50:
             add("scale", "isle", end - begin)
-    ran = sum(guest["state"] == "running" for guest in bench.isle.list())
+    ran = sum(guest["state"] == "running" for guest in bench.isle.list() if guest["name"] in names)
     if ran != len(names):
         raise Failed(f"scale: {ran} of {len(names)} guests run")
     bench.notes.append(f"scale: {len(names)} guests ran")

@@ -25,7 +25,7 @@ template() {
 	begun=$(milliseconds)
 	make_guest one
 	took=$(($(milliseconds) - begun))
-	[ "$took" -lt 2000 ] || flunk "it took $took ms"
+	[ "$took" -lt $((2000 * E2E_SLOW)) ] || flunk "it took $took ms"
 	is state stopped "$(state one)"
 	isle start one
 	is answer hi "$(isle exec one -- echo hi)"
@@ -146,7 +146,7 @@ template() {
 	path=$(template hanging 'while :; do sleep 1; done')
 	begun=$(milliseconds)
 	fails 5 isle create -q --timeout 1s -t "$path" one || fails 1 isle create -q --timeout 1s -t "$path" one
-	[ $(($(milliseconds) - begun)) -lt 20000 ]
+	[ $(($(milliseconds) - begun)) -lt $((20000 * E2E_SLOW)) ]
 	assert_nothing_left
 }
 

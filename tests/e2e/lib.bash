@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # For people who start bats by hand: nothing here may run on the host itself.
-: "${E2E_TAG:=}" "${E2E_ROOT:?start the tests by tests/e2e/run}" "${ISLE_PATH:?}" "${ISLE:?}"
+: "${E2E_TAG:=}" "${E2E_SLOW:=1}" "${E2E_ROOT:?start the tests by tests/e2e/run}" "${ISLE_PATH:?}" "${ISLE:?}"
 
 # Commands
 
@@ -100,7 +100,7 @@ works() {
 
 # wait_until SECONDS COMMAND...: polls, for what no command of isle's can be waited for.
 wait_until() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 * E2E_SLOW + 1))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || flunk "in vain waited for: $*" || return 1
@@ -115,6 +115,7 @@ gone() {
 	[[ $status == Z* ]]
 }
 
+# What must be quick is compared with a number of these times E2E_SLOW.
 milliseconds() {
 	local now=$EPOCHREALTIME
 	printf '%s' $((${now%[.,]*} * 1000 + 10#${now#*[.,]} / 1000))
@@ -146,16 +147,14 @@ loops_left() {
 	losetup --noheadings --output NAME,BACK-FILE 2>/dev/null | grep -F "$E2E_ROOT"
 }
 
-# isle's own, and those in process namespaces below this one, which are guests'.
+# isle's own, and those in other process namespaces, which are guests'. Without a fork for each process: there may be many.
 processes_left() {
-	local ours pid folder name
-	ours=$(readlink /proc/self/ns/pid)
+	local folder name stat
 	for folder in /proc/[0-9]*; do
-		pid=${folder#/proc/}
-		name=$(cat "$folder/comm" 2>/dev/null) || continue
-		[[ $(cat "$folder/stat" 2>/dev/null) == *') Z '* ]] && continue
-		if [[ $name == isle* ]] || [ "$(readlink "$folder/ns/pid" || echo "$ours")" != "$ours" ]; then
-			printf '%s %s\n' "$pid" "$(tr '\0' ' ' <"$folder/cmdline")"
+		read -r name <"$folder/comm" && read -r stat <"$folder/stat" || continue
+		[[ $stat == *') Z '* ]] && continue
+		if [[ $name == isle* ]] || { [ -e "$folder/ns/pid" ] && [ ! "$folder/ns/pid" -ef /proc/self/ns/pid ]; }; then
+			printf '%s %s\n' "${folder#/proc/}" "$(tr '\0' ' ' <"$folder/cmdline")"
 		fi
 	done 2>/dev/null
 }

@@ -116,7 +116,7 @@ together() {
 	wait_until 10 grep -q held "$BATS_TEST_TMPDIR/held"
 	begun=$(milliseconds)
 	fails 5 isle stop one
-	[ $(($(milliseconds) - begun)) -lt 30000 ]
+	[ $(($(milliseconds) - begun)) -lt $((30000 * E2E_SLOW)) ]
 	says 'held by'
 	says "$holder"
 	for pid in $(pgrep -P "$holder"); do kill -CONT "$pid"; done

@@ -58,7 +58,7 @@ make_stubborn() {
 	isle exec one -- rm -f /root/marks
 	begun=$(milliseconds)
 	isle stop --kill one
-	[ $(($(milliseconds) - begun)) -lt 1500 ]
+	[ $(($(milliseconds) - begun)) -lt $((1500 * E2E_SLOW)) ]
 	isle start one
 	run isle exec one -- cat /root/marks
 	[ "$status" -ne 0 ]
@@ -71,7 +71,7 @@ make_stubborn() {
 	isle stop --timeout 1 two
 	took=$(($(milliseconds) - begun))
 	[ "$took" -ge 1000 ]
-	[ "$took" -lt 10000 ]
+	[ "$took" -lt $((10000 * E2E_SLOW)) ]
 	is state stopped "$(state two)"
 	works isle log --events two
 	says 'killed'
@@ -92,7 +92,7 @@ make_stubborn() {
 	isle start two
 	begun=$(milliseconds)
 	isle stop two
-	[ $(($(milliseconds) - begun)) -lt 10000 ]
+	[ $(($(milliseconds) - begun)) -lt $((10000 * E2E_SLOW)) ]
 }
 
 @test "stop: guest.stop-signal is what init gets" {
@@ -128,7 +128,7 @@ make_stubborn() {
 	begun=$(milliseconds)
 	isle stop -j 4 two p1 p2 p3
 	# busybox's init takes two seconds for each.
-	[ $(($(milliseconds) - begun)) -lt 6000 ]
+	[ $(($(milliseconds) - begun)) -lt $((6000 * E2E_SLOW)) ]
 	for name in two p1 p2 p3; do is "state of $name" stopped "$(state $name)"; done
 	isle destroy -q p1 p2 p3
 }

@@ -168,7 +168,7 @@ static void wrong_settings(void **state)
 {
 	struct bench *bench = begin(state);
 	static const char *const bad[] = {
-		"limits.memory",    "=1", "limits.memroy=1G", "limits.memory=lots", "guest.id=" ID_A, "security.ids=655360",
+		"limits.memory",    "=1", "limits.memroy=1G", "limits.memory=lots", ("guest.id=" ID_A), "security.ids=655360",
 		"guest.storage=dir"};
 
 	put(bench, "store/images/img/config", "");

@@ -380,7 +380,7 @@ static void test_no_spin(void **state)
 
 static void test_signals(void **state)
 {
-	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCHLD};
+	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCHLD};
 	char out[256];
 
 	(void)state;

@@ -107,6 +107,10 @@ static void names_and_ids(void **state)
 	/* Once more is the same. */
 	assert_int_equal(run(scratch, &plain, NULL), 0);
 	assert_text(scratch, "g/etc/hosts", "127.0.0.1 localhost\n127.0.1.1\tweb1\n10.0.0.1 db\n# 127.0.1.1 note\n");
+	/* A rename tells the guest its name and nothing else. */
+	assert_int_equal(run(scratch, &(struct personalise){.hostname = "web2"}, NULL), 0);
+	assert_text(scratch, "g/etc/hostname", "web2\n");
+	assert_text(scratch, "g/etc/machine-id", ID "\n");
 }
 
 static void nothing_there(void **state)
@@ -300,12 +304,31 @@ static void values_are_checked(void **state)
 	assert_true(personalise_check(&(struct personalise){.hostname = "a", .root_password = "a\nroot2:b"}, NULL) < 0);
 }
 
+/* Whatever a guest may be called: a name that personalise_check takes. */
+static void host_names(void **state)
+{
+	static const char *const names[][2] = {{"web1", "web1"}, {"a_b", "a-b"}, {"a__", "a"}, {"a.b-c", "a.b-c"}};
+	char host[PERSONALISE_HOSTNAME], longest[PERSONALISE_HOSTNAME];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		personalise_hostname(names[i][0], host);
+		assert_string_equal(host, names[i][1]);
+	}
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	personalise_hostname(longest, host);
+	assert_string_equal(host, longest);
+	assert_int_equal(personalise_check(&(struct personalise){.hostname = host}, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		bench_test(names_and_ids), bench_test(nothing_there), bench_test(hostile_files),
 		bench_test(ssh_key),       bench_test(time_zone),     bench_test(host_keys),
 		bench_test(password),      bench_test(edits),         cmocka_unit_test(values_are_checked),
+		cmocka_unit_test(host_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

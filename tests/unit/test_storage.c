@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "../../src/base/clean.h"
+#include "../../src/base/file.h"
 #include "../../src/base/str.h"
 #include "../../src/storage/copy.h"
 #include "../../src/storage/overlay.h"
@@ -163,7 +164,6 @@ static void copy_keeps_everything(void **state)
 {
 	struct scratch *scratch = *state;
 	const struct timespec times[2] = {{1000000000, 5}, {1100000000, 7}};
-	auto_free char *dst_path = str_format("%s/to", scratch->path);
 	char value[8] = "";
 
 	need_root();
@@ -452,7 +452,7 @@ static void probing_leaves_nothing(void **state)
 	need_root();
 	auto_free char *before = mount_table();
 
-	(void)storage_best(scratch->fd);
+	(void)storage_best(scratch->fd, NULL);
 	auto_free char *after = mount_table();
 	auto_closedir DIR *dir = opendir(scratch->path);
 
@@ -460,6 +460,47 @@ static void probing_leaves_nothing(void **state)
 		count++;
 	assert_int_equal(count, 2);
 	assert_string_equal(before, after);
+}
+
+static int trials, trial_result;
+
+static int count_trial(int dir_fd, struct err *err)
+{
+	(void)dir_fd;
+	(void)err;
+	trials++;
+	return trial_result;
+}
+
+static void trial_is_made_once_a_boot(void **state)
+{
+	struct scratch *scratch = *state;
+	const struct storage fake = {.name = "fake", .usable = count_trial};
+	auto_free char *note = str_format("%s/storage-fake", scratch->path);
+	static const char other_boot[] = "fake on 0 in boot 00000000-0000-0000-0000-000000000000\n";
+
+	trials = 0;
+	trial_result = -EOPNOTSUPP;
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(storage_try(&fake, scratch->fd, scratch->path, NULL), -EOPNOTSUPP);
+		assert_int_equal(trials, i);
+		assert_int_equal(access(note, F_OK), -1);
+	}
+	trial_result = 0;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(storage_try(&fake, scratch->fd, scratch->path, NULL), 0);
+		assert_int_equal(trials, 3);
+	}
+	/* What another boot found, or half a note, counts for nothing. */
+	assert_int_equal(file_replace_quick(AT_FDCWD, note, other_boot, strlen(other_boot), 0600, NULL), 0);
+	assert_int_equal(storage_try(&fake, scratch->fd, scratch->path, NULL), 0);
+	assert_int_equal(trials, 4);
+	assert_int_equal(truncate(note, 7), 0);
+	assert_int_equal(storage_try(&fake, scratch->fd, scratch->path, NULL), 0);
+	assert_int_equal(trials, 5);
+	assert_int_equal(storage_try(&fake, scratch->fd, NULL, NULL), 0);
+	assert_int_equal(trials, 6);
+	assert_int_equal(unlink(note), 0);
 }
 
 static void names(void **state)
@@ -485,6 +526,7 @@ int main(void)
 		scratch_test(overlay_has_no_image),
 		scratch_test(overlay_waits_for_the_one_before),
 		scratch_test(probing_leaves_nothing),
+		scratch_test(trial_is_made_once_a_boot),
 		cmocka_unit_test(names),
 	};
 

@@ -64,7 +64,7 @@ static void wrong_options(void **state)
 	told("debian", "--release bookworm", "--path is needed");
 	told("debian", "--path /nowhere --release bookworm", "--name is needed");
 	told("busybox", "--color", "unknown option --color");
-	told("busybox", "--busybox /bin/sh --label", "needs shared libraries");
+	told("busybox", "--busybox /bin/sh --path /nowhere --name x --rootfs /nowhere/x", "needs shared libraries");
 	told("busybox", "--busybox /nonexistent --label", "is no program");
 	told("local", "--label", "--fstree is needed");
 	told("local", "--fstree /nonexistent --label", "no file /nonexistent");

@@ -92,7 +92,7 @@ static char *unpack(const struct scratch *scratch, const char *option)
 		skip();
 	}
 	(void)mkdirat(scratch->fd, "root", 0755);
-	return proc_run(&proc, &err) < 0 ? strdup(err.what) : NULL;
+	return proc_run(&proc, &err) < 0 ? strdup(err.what) : NULL; /* caller frees */
 }
 
 #define ARCHIVE(scratch, ...)                                                              \
@@ -153,7 +153,7 @@ static void good_archive(void **state)
 	};
 
 	write_archive(scratch, items, sizeof(items) / sizeof(items[0]), true);
-	char *text = unpack(scratch, NULL);
+	auto_free char *text = unpack(scratch, NULL);
 
 	if (text)
 		fail_msg("%s", text);

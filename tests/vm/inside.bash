@@ -11,7 +11,7 @@ enter() {
 	mount --rbind /dev "$tree/dev"
 	mount --rbind /sys "$tree/sys"
 	mount -t tmpfs tmpfs "$tree/run"
-	cd "$tree"
+	cd "$tree" || return 1
 	pivot_root . mnt
 	umount -l mnt
 	exec chroot . /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"
