@@ -40,7 +40,7 @@ static int try_lock(int dir_fd, const char *name, int *ret_fd)
 	return 0;
 }
 
-/* The holder's line is a help for people, and tells file_locked its own locks. */
+/* The holder's line is a help for people; nothing depends on it. */
 static void sign(int fd)
 {
 	char line[HOLDER_SIZE];
@@ -95,14 +95,6 @@ int file_lock(int dir_fd, const char *name, int timeout_ms, int *ret_fd, struct 
 	}
 }
 
-static bool is_own(int fd)
-{
-	char line[HOLDER_SIZE] = "", own[24];
-	int len = snprintf(own, sizeof(own), "%d ", getpid());
-
-	return pread(fd, line, sizeof(line) - 1, 0) > 0 && strncmp(line, own, (size_t)len) == 0;
-}
-
 bool file_locked(int dir_fd, const char *name)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -110,6 +102,5 @@ bool file_locked(int dir_fd, const char *name)
 
 	if (fd < 0 || fcntl(fd, F_OFD_GETLK, &lock) < 0)
 		return false;
-	/* To the kernel a second look at the file is somebody else's, even in the process that holds the lock. */
-	return lock.l_type != F_UNLCK && !is_own(fd);
+	return lock.l_type != F_UNLCK;
 }
