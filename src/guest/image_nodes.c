@@ -19,8 +19,7 @@ static bool is_node(int dir, const struct dirent *entry)
 
 	if (entry->d_type != DT_CHR && entry->d_type != DT_BLK && entry->d_type != DT_UNKNOWN)
 		return false;
-	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
+	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode));
 }
 
 /* Takes over fd. A name that is a folder is found out by opening it: some file systems leave d_type unknown. */

@@ -31,14 +31,27 @@
 #define GUEST_GROUPS "4096"
 #define GUEST_DEPTH  "64"
 
+/* A name that a damaged record might bring, "" above all, would mean the host's own groups, and a kill all that runs. */
+static bool is_below(const char *cgroup)
+{
+	bool good = cgroup[0] != '\0';
+
+	for (const char *at = cgroup; good && *at; at += strcspn(at, "/"), at += *at == '/') {
+		size_t len = strcspn(at, "/");
+
+		good = len > 0 && !(len <= 2 && strncmp(at, "..", len) == 0);
+	}
+	return good;
+}
+
 static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *below)
 {
 	const char *base = cgroup_layout()->unified;
 
+	if (!is_below(cgroup))
+		return -EINVAL;
 	if (!base[0])
 		return -EOPNOTSUPP;
-	if (!cgroup[0])
-		return -EINVAL; /* that would be the root, with everybody in it */
 	return str_print(ret, PATH_MAX, "%s/%s%s%s", base, cgroup, below[0] ? "/" : "", below);
 }
 
@@ -433,8 +446,8 @@ int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
 	const struct cgroup_layout_map *map = cgroup_layout();
 	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
 
-	if (!cgroup[0])
-		return err_num(err, EINVAL, "remove a cgroup without a name");
+	if (!is_below(cgroup))
+		return err_num(err, EINVAL, "remove cgroup '%s', which is no guest's", cgroup);
 	if (!map->unified[0])
 		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
 	for (int i = -1; i < map->v1_count; i++) {

@@ -37,10 +37,10 @@
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define CGROUP_BELOW_MAX 2048 /* with the hierarchy's own path below PATH_MAX */
+#define BELOW_MAX      2048 /* of a path: with the hierarchy's own below PATH_MAX */
 #define NOT_FOUND      127
 #define NOT_EXECUTABLE 126
-#define WORD_MS        30000 /* a start that takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
+#define WORD_MS        30000 /* what takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
 #define GONE_MS        5000
 
 struct attach {
@@ -214,8 +214,8 @@ static _Noreturn void child_main(const struct attach *attach)
 	_exit(status);
 }
 
-/* /proc shows of any process its mounts, network and control groups to whoever sees its pid. So the program-to-be is born with every
- * namespace the guest's: of a process that has entered them, yet as the child of the caller, who gets its pidfd. */
+/* /proc shows of any process its mounts, network and control groups to whoever sees its pid. So the program-to-be is born with
+ * every namespace the guest's: of a process that has entered them, yet as the child of the caller, who gets its pidfd. */
 static _Noreturn void door_main(const struct attach *attach)
 {
 	struct ns_clone how = {.flags = CLONE_PARENT, .cgroup_fd = -1};
@@ -235,7 +235,7 @@ static _Noreturn void door_main(const struct attach *attach)
 static int prepare(struct attach *attach, struct err *err)
 {
 	const struct attach_request *request = attach->request;
-	char below[CGROUP_BELOW_MAX];
+	char below[BELOW_MAX];
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
 	if (r < 0)

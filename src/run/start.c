@@ -207,8 +207,8 @@ static bool became_monitor(const struct guest *guest, pid_t child)
 	auto_close int pidfd = proc_pidfd(child, proc_start_time(child));
 	struct record record;
 
-	return pidfd >= 0 && proc_wait_gone(pidfd, DYING_MS) == -ETIMEDOUT &&
-	       guest_state_locked(guest, &record) == STATE_RUNNING && record.monitor_pid == child;
+	return pidfd >= 0 && proc_wait_gone(pidfd, DYING_MS) == -ETIMEDOUT && guest_state_locked(guest, &record) == STATE_RUNNING &&
+	       record.monitor_pid == child;
 }
 
 int start_guest(struct guest *guest, const struct start_request *request, struct err *err)

@@ -19,8 +19,8 @@ teardown() { same_host; }
 
 @test "cgroups: it sees no group but its own, and leaves it for none" {
 	is 'its group' '0::/' "$(inside one 'grep ^0: /proc/1/cgroup')"
-	! inside one 'echo 1 >/sys/fs/cgroup/../cgroup.procs' 2>/dev/null
-	! inside one 'ls /sys/fs/cgroup/../isle* /sys/fs/cgroup/isle*' 2>/dev/null
+	! inside one 'echo 1 >/sys/fs/cgroup/../cgroup.procs' 2>/dev/null || flunk 'it is in another group'
+	! inside one 'ls -d /sys/fs/cgroup/../isle* || ls -d /sys/fs/cgroup/isle*' >/dev/null 2>&1 || flunk 'it sees groups of others'
 	inside one 'umount /sys/fs/cgroup; mkdir -p /mnt/c; mount -t cgroup2 c /mnt/c && ls /mnt/c' >"$BATS_TEST_TMPDIR/list" 2>/dev/null || :
 	! grep -q isle "$BATS_TEST_TMPDIR/list" || flunk 'a fresh mount shows the groups of others'
 	isle restart --kill one

@@ -36,7 +36,7 @@ teardown() {
 	for _ in 1 2 3; do
 		run timeout 30 "$ISLE" start two
 		[ "$status" -ne 124 ] || flunk 'the start hangs'
-		wait_until 10 [ "$(state two)" = stopped ] || wait_until 10 eval '[ "$(state two)" = stopped ]'
+		wait_until 10 eval '[ "$(state two)" = stopped ]'
 	done
 	is 'groups left' '' "$(cgroups_left | grep '/two' || :)"
 }

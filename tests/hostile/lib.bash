@@ -53,6 +53,7 @@ host_picture() (
 	echo '[links]'
 	ip -o link show | grep -v " is$E2E_TAG-" | sed 's/^[0-9]*: //; s/ state [A-Z]*//; s/<[^>]*>//'
 	ip route show table all | grep -v "dev is$E2E_TAG-\|fe80:\|^anycast\|^multicast" | sed "s/ linkdown//"
+	ip -6 -o addr | awk '{ print $2, $4 }' | grep -v "^is$E2E_TAG-\| fe80:"
 	ip -6 route show default
 	echo '[listeners]'
 	ss -Hltnup 2>/dev/null | awk '{ print $1, $4, $6 }' | sort

@@ -1,6 +1,7 @@
 /* What a hostile guest's root tries, for tests/hostile: static, so that it runs in any guest. It prints a line "HOLE ..." for whatever works
  * and must not. usage: strike WHAT [ARGUMENT...]; run as init it does what its own name says (reboot, deaf, quits, liar). */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -9,6 +10,7 @@
 #include <linux/openat2.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -507,6 +509,28 @@ static int strike_abstract(const char *name, int listening)
 	return 0;
 }
 
+/* ---- router advertisements to everybody on the link (RFC 4861): the host must take neither address nor route from them */
+
+static int strike_advert(const char *interface)
+{
+	static const unsigned char advert[] = {
+		134, 0, 0, 0, 64, 0, 0x0e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0,                      /* the default router for an hour */
+		3, 4, 64, 0xc0, 0, 0, 0x0e, 0x10, 0, 0, 0x0e, 0x10, 0, 0, 0, 0,               /* a prefix, to be used */
+		0xfd, 0xba, 0xd0, 0xba, 0xd0, 0xba, 0xd0, 0xba, 0, 0, 0, 0, 0, 0, 0, 0,
+	};
+	struct sockaddr_in6 all = {.sin6_family = AF_INET6, .sin6_scope_id = if_nametoindex(interface)};
+	int fd = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), hops = 255;
+
+	(void)inet_pton(AF_INET6, "ff02::1", &all.sin6_addr);
+	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops)) < 0)
+		return perror("raw socket"), 1;
+	for (int i = 0; i < 3; i++)
+		if (sendto(fd, advert, sizeof(advert), 0, (struct sockaddr *)&all, sizeof(all)) < 0)
+			return perror("send"), 1;
+	printf("sent\n");
+	return 0;
+}
+
 /* ---- as init */
 
 static _Noreturn void as_deaf(void)
@@ -569,6 +593,8 @@ int main(int argc, char **argv)
 		return strike_ptys(atoi(one));
 	if (!strcmp(what, "mounts"))
 		return strike_mounts(atoi(one));
+	if (!strcmp(what, "advert"))
+		return strike_advert(one);
 	if (!strcmp(what, "connect"))
 		return strike_abstract(one, 0);
 	if (!strcmp(what, "listen"))
