@@ -88,8 +88,8 @@ static void signals_back(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* SIGTERM comes from systemd, which ends the guest's scope (machinectl terminate, systemctl stop), or from an administrator: the guest is
- * stopped as `isle stop` does, by that very program, which then releases us. */
+/* SIGTERM comes from systemd, which ends the guest's scope (machinectl terminate, systemctl stop), or from an administrator: the
+ * guest is stopped as `isle stop` does, by that very program, which then releases us. */
 static void stop_guest(struct monitor *m)
 {
 	char *argv[8] = {(char *)m->isle, (char *)"stop"};

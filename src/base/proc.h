@@ -17,7 +17,7 @@ struct proc {
 	void (*in_child)(void *arg); /* runs in the child before exec, descriptors still open, may _exit */
 	void *in_child_arg;
 	size_t *ret_output_len; /* of ret_output, which may hold NUL bytes; NULL: not wanted */
-	char **ret_output; /* stdout, at most 1 MiB (-EFBIG beyond), caller frees; NULL: not wanted */
+	char **ret_output;      /* stdout, at most 1 MiB (-EFBIG beyond), caller frees; NULL: not wanted */
 };
 
 /* Runs and waits. argv[0] is looked up in PATH. On a bad exit err names the program, its status and the

@@ -71,14 +71,16 @@ static int add_entry(struct plan *plan, const struct store *store, const char *n
 	struct guest *guest = NULL;
 	struct err err = {0};
 
-	if ((plan->action == ACTION_START ? guest_open(store, name, &guest, &err) : guest_open_any(store, name, &guest, &err)) < 0) {
+	if ((plan->action == ACTION_START ? guest_open(store, name, &guest, &err) : guest_open_any(store, name, &guest, &err)) <
+	    0) {
 		err_print(&err, name); /* one guest's broken config keeps no other from starting */
 		return 0;
 	}
 	struct entry *entry = &plan->entries[plan->count];
 
 	if (guest->spec->guest.autostart || guest->faulty || call_has(plan->call, "ignore-auto")) {
-		*entry = (struct entry){.name = strdup(name), .order = guest->spec->guest.start_order, .delay = guest->spec->guest.start_delay};
+		*entry = (struct entry){
+			.name = strdup(name), .order = guest->spec->guest.start_order, .delay = guest->spec->guest.start_delay};
 		entry->groups = strdup(guest->spec->guest.groups ? guest->spec->guest.groups : "");
 		plan->count++;
 	}
@@ -118,7 +120,8 @@ static int make_plan(struct plan *plan, struct err *err)
 	store_names_free(names);
 	if (r < 0)
 		return err_num(err, r, "plan what to start");
-	qsort(plan->entries, plan->count, sizeof(*plan->entries), plan->action == ACTION_START ? compare_entries : compare_backwards);
+	qsort(plan->entries, plan->count, sizeof(*plan->entries),
+	      plan->action == ACTION_START ? compare_entries : compare_backwards);
 	return 0;
 }
 
@@ -251,8 +254,8 @@ static int run_autostart(struct call *call, struct err *err)
 {
 	struct plan plan = {.call = call};
 
-	plan.action = call_has(call, "reboot")	   ? ACTION_REBOOT
-		      : call_has(call, "kill")	   ? ACTION_KILL
+	plan.action = call_has(call, "reboot")     ? ACTION_REBOOT
+		      : call_has(call, "kill")     ? ACTION_KILL
 		      : call_has(call, "shutdown") ? ACTION_SHUTDOWN
 						   : ACTION_START;
 	int r = make_plan(&plan, err);
@@ -266,11 +269,20 @@ static const struct option_row autostart_options[] = {
 	{.name = "shutdown", .letter = 's', .doc = "Ask the guests to shut down, the last order first.", .lxc = "-s --shutdown"},
 	{.name = "kill", .letter = 'k', .doc = "Kill them.", .lxc = "-k --kill"},
 	{.name = "reboot", .letter = 'r', .doc = "Stop and start them.", .lxc = "-r --reboot"},
-	{.name = "list", .letter = 'L', .doc = "Only print the guests that are concerned, and the seconds waited after each order.",
+	{.name = "list",
+	 .letter = 'L',
+	 .doc = "Only print the guests that are concerned, and the seconds waited after each order.",
 	 .lxc = "-L --list"},
-	{.name = "timeout", .letter = 't', .arg = "DURATION", .doc = "How long a guest may take to shut down before it is killed.",
+	{.name = "timeout",
+	 .letter = 't',
+	 .arg = "DURATION",
+	 .doc = "How long a guest may take to shut down before it is killed.",
 	 .lxc = "-t --timeout"},
-	{.name = "groups", .letter = 'g', .arg = "GROUP[,GROUP...]", .repeats = true, .lxc = "-g --groups",
+	{.name = "groups",
+	 .letter = 'g',
+	 .arg = "GROUP[,GROUP...]",
+	 .repeats = true,
+	 .lxc = "-g --groups",
 	 .doc = "The groups, in this order; an empty one stands for guests without a group. By default 'onboot,': first the group onboot, "
 		"then guests without one."},
 	{.name = "all-groups", .letter = 'a', .doc = "Whatever their groups are.", .lxc = "-a --all"},

@@ -14,7 +14,7 @@
 static void print_json(struct json_object *object)
 {
 	puts(json_object_to_json_string_ext(object,
-	                                    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+					    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 }
 
@@ -217,7 +217,7 @@ static int run_config(struct call *call, struct err *err)
 
 static const struct option_row options[] = {
 	{"force", 'f', NULL, "Change also what isle notes for itself: guest.id, guest.image, guest.storage, security.ids...", NULL,
-         false, COMPLETE_NOTHING},
+	 false, COMPLETE_NOTHING},
 	{NULL},
 };
 

@@ -131,7 +131,7 @@ static int run_console(struct call *call, struct err *err)
 
 static const struct option_row console_options[] = {
 	{"escape", 'e', "KEY", "The escape key: a letter for Ctrl and that letter ('a' or '^a', the default), or 'none'.",
-         "-e --escape"},
+	 "-e --escape"},
 	{"new", 0, NULL, "Do not show recent output first."},
 	{"tty", 't', "N", "Taken for LXC's sake: 0 or 1, the console is the only terminal.", "-t --tty"},
 	{NULL},

@@ -57,7 +57,7 @@ static int find_leftovers(struct doctor_report *report, const char *what, const 
 
 		snprintf(finding.found, sizeof(finding.found), "%s", shown ? shown : "?");
 		snprintf(finding.means, sizeof(finding.means),
-		         "left by a command that was killed, or being made by one that runs; it takes space in %s", dir);
+			 "left by a command that was killed, or being made by one that runs; it takes space in %s", dir);
 		snprintf(finding.fix, sizeof(finding.fix), "the next create or destroy removes it");
 		if (add_finding(report, &finding) < 0)
 			return -ENOMEM;
@@ -84,7 +84,7 @@ static int find_broken(struct doctor_report *report, const struct store *store)
 		if (rc == 0 && guest_open(store, names[i], &guest, &why) < 0 && why.code != ERR_NOT_FOUND) {
 			snprintf(finding.found, sizeof(finding.found), "%s has a bad config", names[i]);
 			snprintf(finding.means, sizeof(finding.means), "%.80s%s%.100s", why.where, *why.where ? ": " : "",
-			         why.what);
+				 why.what);
 			snprintf(finding.fix, sizeof(finding.fix), "correct the line in %.60s/%s/config", store->guests, names[i]);
 			rc = add_finding(report, &finding);
 		}
@@ -132,7 +132,7 @@ static void print_finding(const struct doctor_report *report, const struct host_
 	printf("  %s%s%s  %-34s %s\n", color ? colors[finding->level] : "", level_names[finding->level],
 	       color                        ? "\033[0m"
 	       : finding->level == HOST_BAD ? " "
-	                                    : "",
+					    : "",
 	       finding->name, finding->found);
 	if (*finding->means)
 		printf("        means: %s\n", finding->means);
@@ -158,8 +158,8 @@ static void print_text(const struct doctor_report *report, const size_t *levels)
 	if (report->call->quiet && !levels[HOST_BAD] && !levels[HOST_WARN])
 		return;
 	const char *verdict = levels[HOST_BAD] ? "Guests cannot run here"
-	                      : geteuid() == 0 ? "Guests can run here"
-	                                       : "Nothing seen so far keeps guests from running; root sees more";
+			      : geteuid() == 0 ? "Guests can run here"
+					       : "Nothing seen so far keeps guests from running; root sees more";
 
 	printf("%s%s: %zu good, %zu info, %zu warnings, %zu bad\n", *topic ? "\n" : "", verdict, levels[HOST_GOOD],
 	       levels[HOST_INFO], levels[HOST_WARN], levels[HOST_BAD]);

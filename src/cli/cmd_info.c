@@ -172,7 +172,7 @@ static void put_stats(const struct info *info)
 
 	if (facts_knows(facts, facts->stat.cpu_usec)) {
 		auto_free char *seconds = info->raw ? str_format("%llu", (unsigned long long)facts->stat.cpu_usec * 1000)
-		                                    : str_format("%.2f seconds", (double)facts->stat.cpu_usec / 1e6);
+						    : str_format("%.2f seconds", (double)facts->stat.cpu_usec / 1e6);
 
 		put(info, "CPU use:", seconds);
 	}
@@ -221,7 +221,7 @@ static void put_links(const struct info *info)
 		const struct record_link *link = &info->facts.record.links[i];
 		auto_free char *text =
 			str_format("%s%s%s, %s%s%s%s%s", link->inside, link->host[0] ? " <-> " : "", link->host, link->mac,
-		                   link->address[0] ? ", " : "", link->address, link->address6[0] ? ", " : "", link->address6);
+				   link->address[0] ? ", " : "", link->address, link->address6[0] ? ", " : "", link->address6);
 
 		put(info, "Interface:", text);
 	}
@@ -343,16 +343,16 @@ static const struct option_row info_options[] = {
 	{.name = "ips", .letter = 'i', .doc = "Show the addresses.", .lxc = "-i --ips"},
 	{.name = "stats", .letter = 'S', .doc = "Show use of processor, memory and network.", .lxc = "-S --stats"},
 	{.name = "no-humanize",
-         .letter = 'H',
-         .doc = "Values alone, sizes in bytes and processor time in nanoseconds.",
-         .lxc = "-H --no-humanize"},
+	 .letter = 'H',
+	 .doc = "Values alone, sizes in bytes and processor time in nanoseconds.",
+	 .lxc = "-H --no-humanize"},
 	{.name = "config",
-         .letter = 'c',
-         .arg = "KEY",
-         .doc = "Show a config key, see isle.conf(5); may be given several times.",
-         .lxc = "-c --config",
-         .repeats = true,
-         .complete = COMPLETE_KEY},
+	 .letter = 'c',
+	 .arg = "KEY",
+	 .doc = "Show a config key, see isle.conf(5); may be given several times.",
+	 .lxc = "-c --config",
+	 .repeats = true,
+	 .complete = COMPLETE_KEY},
 	{NULL},
 };
 

@@ -67,7 +67,7 @@ static int add_column(struct list *list, const char *name, struct err *err)
 	const char *near = str_near(name, candidates, count);
 
 	return call_usage(list->call, err, "there is no column '%s'%s%s%s", name, near ? ", did you mean '" : "", near ? near : "",
-	                  near ? "'?" : "");
+			  near ? "'?" : "");
 }
 
 static int add_columns(struct list *list, const char *names, struct err *err)
@@ -128,7 +128,7 @@ static int choose_columns(struct list *list, struct err *err)
 
 	if (!names && (call_has(call, "long") || call_has(call, "fancy")))
 		names = call->lxc ? "name,state,autostart,ipv4,ipv6,unprivileged"
-		                  : "name,state,pid,address,memory,processes,cpu,storage,started,image";
+				  : "name,state,pid,address,memory,processes,cpu,storage,started,image";
 	if (!names)
 		names = names_only(list) ? "name" : "name,state,pid,address";
 	int rc = add_columns(list, names, err);
@@ -422,15 +422,15 @@ static int run_list(struct call *call, struct err *err)
 static const struct option_row list_options[] = {
 	{.name = "names", .letter = '1', .doc = "Names only, one a line.", .lxc = "-1 --line"},
 	{.name = "long",
-         .letter = 'l',
-         .doc = "More columns: memory, processes, processor time, storage, start and image.",
-         .lxc = "-f --fancy"},
+	 .letter = 'l',
+	 .doc = "More columns: memory, processes, processor time, storage, start and image.",
+	 .lxc = "-f --fancy"},
 	{.name = "fancy", .letter = 'f'},
 	{.name = "columns",
-         .letter = 'c',
-         .arg = "COLUMN,...",
-         .doc = "These columns; see below. A config key such as limits.memory is a column too.",
-         .lxc = "-F --fancy-format"},
+	 .letter = 'c',
+	 .arg = "COLUMN,...",
+	 .doc = "These columns; see below. A config key such as limits.memory is a column too.",
+	 .lxc = "-F --fancy-format"},
 	{.name = "sort", .letter = 's', .arg = "COLUMN", .doc = "Sort by this column instead of the name; -COLUMN: in reverse."},
 	{.name = "running", .doc = "Only running guests.", .lxc = "--running"},
 	{.name = "frozen", .doc = "Only frozen guests.", .lxc = "--frozen"},
@@ -439,9 +439,9 @@ static const struct option_row list_options[] = {
 	{.name = "state", .arg = "STATE", .doc = "Only guests in this state; may be given several times.", .repeats = true},
 	{.name = "defined", .lxc = "--defined"},
 	{.name = "filter",
-         .arg = "REGEX",
-         .doc = "Only guests whose name matches the extended regular expression.",
-         .lxc = "--filter"},
+	 .arg = "REGEX",
+	 .doc = "Only guests whose name matches the extended regular expression.",
+	 .lxc = "--filter"},
 	{NULL},
 };
 

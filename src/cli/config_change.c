@@ -112,7 +112,7 @@ static void compare_element(enum section section, const char *name, const void *
 		ret->facets |= key->live;
 		if (!update_is_live(key, old, now))
 			buf_addf(&ret->waiting, "%s%s%s%s.%s", ret->waiting.len ? ", " : "", section_table[section].name,
-			         *name ? "." : "", name, key->name);
+				 *name ? "." : "", name, key->name);
 	}
 }
 
@@ -137,7 +137,7 @@ static void compare(struct spec *old, struct spec *now, struct difference *ret)
 
 /* guest->spec is already the new one. Makes it good in the running guest, then on disk; the guest goes back when the disk fails. */
 static int make_good(struct config_change *change, struct spec *old, const char *text, struct difference *difference,
-                     struct err *err)
+		     struct err *err)
 {
 	struct guest *guest = &change->guest;
 

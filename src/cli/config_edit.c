@@ -61,7 +61,7 @@ static int edit_begin(struct edit *edit, struct err *err)
 	r = file_lock(edit->store->run_fd, edit->lock, 0, &edit->lock_fd, err);
 	if (r < 0)
 		(void)err_hint(err, "somebody edits this config already; isle config %s set changes single keys meanwhile",
-		               edit->name);
+			       edit->name);
 	return r < 0 ? r : file_replace(edit->dir_fd, COPY, edit->before, strlen(edit->before), 0600, err);
 }
 
@@ -128,7 +128,7 @@ static int run_editor(const struct edit *edit, struct err *err)
 		bool absent = WIFEXITED(status) && (WEXITSTATUS(status) == 127 || WEXITSTATUS(status) == 126);
 
 		r = err_set(err, ERR_FAILED,
-		            absent ? "the editor '%s' cannot be run" : "the editor '%s' failed: nothing is changed", words[0]);
+			    absent ? "the editor '%s' cannot be run" : "the editor '%s' failed: nothing is changed", words[0]);
 		if (absent)
 			(void)err_hint(err, "name one that is installed in the environment variable EDITOR");
 	}

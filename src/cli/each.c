@@ -100,10 +100,10 @@ static void finish(struct each *each, size_t at)
 		result = (struct result){.rc = -EIO};
 		if (info.si_code == CLD_EXITED)
 			err_set(&result.err, ERR_FAILED, "the process for guest '%s' exited with status %d before it was done",
-			        child.name, info.si_status);
+				child.name, info.si_status);
 		else
 			err_set(&result.err, ERR_FAILED, "the process for guest '%s' was ended by signal %d", child.name,
-			        info.si_status);
+				info.si_status);
 		err_hint(&result.err, "what it left is repaired by the next command on this guest");
 	}
 	if (result.rc < 0) {
@@ -191,7 +191,7 @@ static int each_many(struct each *each, char *const *names, struct err *err)
 }
 
 int call_each(struct call *call, char *const *names, int (*fn)(struct call *call, const char *name, struct err *err),
-              struct err *err)
+	      struct err *err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned long jobs;

@@ -26,7 +26,7 @@ int facts_load(const struct store *store, const char *name, unsigned want, struc
 			return -ENOENT;
 		if (rc < 0)
 			(void)str_print(ret->config_error, sizeof(ret->config_error), "%.90s%s%.150s", err.where,
-			                *err.where ? ": " : "", err.what); /* a cut message still tells */
+					*err.where ? ": " : "", err.what); /* a cut message still tells */
 	}
 	if ((want & FACTS_STATS) && facts_alive(ret) && ret->record.cgroup[0])
 		ret->has_stat = cgroup_stat(ret->record.cgroup, &ret->stat) == 0;

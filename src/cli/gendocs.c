@@ -104,8 +104,8 @@ static void add_lxc(struct buf *page, const struct verb *verb)
 {
 	auto_free char *text =
 		str_format("Called as isle-%s, the command takes LXC's spellings as well. Where a letter means one thing to isle "
-	                   "and another to LXC, it means LXC's there.",
-	                   verb->name);
+			   "and another to LXC, it means LXC's there.",
+			   verb->name);
 
 	roff_section(page, "\"LXC FORM\"");
 	roff_text(page, text ? text : "");
@@ -150,8 +150,8 @@ static void add_exit(struct buf *page)
 		roff_tagged(page, codes[i].code, codes[i].means);
 	buf_add(page, ".PP\n");
 	roff_text(page, "With several guests it is the highest of theirs. isle-exec(1) and isle-shell(1) return the command's own, "
-	                "126 and 127 as "
-	                "sh(1) does.");
+			"126 and 127 as "
+			"sh(1) does.");
 }
 
 static char *verb_page(const struct verb *verb)
@@ -244,8 +244,8 @@ static void add_environment(struct buf *page)
 		{"ISLE_PATH", "As --path: keep all state below this folder, as a second instance beside the host's own."},
 		{"ISLE_TRACE", "Set to 1: a start shows each of its steps as it is done and how long it took."},
 		{"ISLE_HOLD", "The name of a start's step (see isle start --plan): the start waits before it, so that nsenter(1) "
-	                      "or a debugger can look "
-	                      "at what is there by then. It goes on when Enter is pressed."},
+			      "or a debugger can look "
+			      "at what is there by then. It goes on when Enter is pressed."},
 		{"NO_COLOR", "Set to anything: no colours on a terminal."},
 	};
 
@@ -265,8 +265,8 @@ static void add_errors(struct buf *page)
 
 	roff_section(page, "ERRORS");
 	roff_text(page, "An error says what was being done to which object, where (the step of a start, the line of a config), why "
-	                "it failed, and "
-	                "what to do:");
+			"it failed, and "
+			"what to do:");
 	roff_literal(
 		page,
 		"isle: cannot start guest 'web1'\n  step:   configured mounts (web1/config:41)\n  failed: mount /srv/data on "
@@ -274,9 +274,9 @@ static void add_errors(struct buf *page)
 		"  reason: No such file or directory\n  fix:    create the folder on the host, or add 'optional' to the mount\n");
 	buf_add(page, ".PP\n");
 	roff_text(page, "With --json it is an object on standard error with one key, error, whose value has the keys code (failed, "
-	                "usage, not_found, "
-	                "wrong_state, timeout), exit_status, message, guest, step, where, failed, reason, errno and fix; what is "
-	                "not known is null.");
+			"usage, not_found, "
+			"wrong_state, timeout), exit_status, message, guest, step, where, failed, reason, errno and fix; what is "
+			"not known is null.");
 	buf_add(page, ".PP\n");
 	roff_text(page, "What to do by the first word of what failed and the system's reason:");
 	for (size_t i = 0; err_hint_row(i, &operation, &sys, &hint); i++) {
@@ -298,23 +298,23 @@ static char *main_page(void)
 	buf_add(&page, "isle \\- run complete Linux systems side by side on one kernel\n");
 	roff_section(&page, "SYNOPSIS");
 	buf_add(&page, "\\fBisle\\fR [\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR]\n.br\n\\fBisle\\-COMMAND\\fR "
-	               "[\\fIARGUMENTS\\fR]\n");
+		       "[\\fIARGUMENTS\\fR]\n");
 	roff_section(&page, "DESCRIPTION");
 	roff_text(&page, "isle makes guests: Linux systems with their own init, users, processes, network and limits, which share "
-	                 "the host's kernel. A "
-	                 "template makes a distribution's root file system, kept as an image; guests are cloned from it. Every "
-	                 "guest has its own user "
-	                 "namespace and its own range of 65,536 ids, drops capabilities and runs under a system call filter, "
-	                 "without any option being "
-	                 "set.\n\n"
-	                 "There is no daemon. Each command does its work and ends; beside a running guest stays one small process, "
-	                 "its monitor, which "
-	                 "holds the console and clears up when the guest ends. The kernel is asked for a guest's state, so that a "
-	                 "command that was "
-	                 "killed at any moment harms nothing: the next one repairs what it left.\n\n"
-	                 "Commands that change guests take several names, or --all, and work on them in parallel. Each command is "
-	                 "also there as "
-	                 "isle-COMMAND, which takes the options that LXC's command of the same name has, -n NAME among them.");
+			 "the host's kernel. A "
+			 "template makes a distribution's root file system, kept as an image; guests are cloned from it. Every "
+			 "guest has its own user "
+			 "namespace and its own range of 65,536 ids, drops capabilities and runs under a system call filter, "
+			 "without any option being "
+			 "set.\n\n"
+			 "There is no daemon. Each command does its work and ends; beside a running guest stays one small process, "
+			 "its monitor, which "
+			 "holds the console and clears up when the guest ends. The kernel is asked for a guest's state, so that a "
+			 "command that was "
+			 "killed at any moment harms nothing: the next one repairs what it left.\n\n"
+			 "Commands that change guests take several names, or --all, and work on them in parallel. Each command is "
+			 "also there as "
+			 "isle-COMMAND, which takes the options that LXC's command of the same name has, -n NAME among them.");
 	add_commands(&page);
 	roff_section(&page, "OPTIONS");
 	roff_text(&page, "These may stand before the command or after it.");
@@ -325,8 +325,8 @@ static char *main_page(void)
 	add_files(&page);
 	roff_section(&page, "EXAMPLES");
 	roff_literal(&page, "isle create web1 -t debian -- --release bookworm\nisle start web1\nisle list\nisle exec web1 -- "
-	                    "apt-get update\nisle shell web1\n"
-	                    "isle stop web1\nisle destroy web1\n");
+			    "apt-get update\nisle shell web1\n"
+			    "isle stop web1\nisle destroy web1\n");
 	roff_section(&page, "\"SEE ALSO\"");
 	roff_text(&page, "isle.conf(5), lxc(7), namespaces(7), cgroups(7), user_namespaces(7)");
 	return buf_take(&page);

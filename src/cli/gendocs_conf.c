@@ -117,20 +117,20 @@ char *gendocs_conf(void)
 	roff_text(&page, "isle.conf - the config of a guest");
 	roff_section(&page, "DESCRIPTION");
 	roff_text(&page, "Every guest has one config file, guests/NAME/config below /var/lib/isle. create writes it, "
-	                 "isle-config(1) reads and changes "
-	                 "it, and an editor may. It says what the administrator asks for; what is, isle asks the kernel.\n\n"
-	                 "The file is text: sections in brackets, and in them one KEY = VALUE a line. Blanks around the equals "
-	                 "sign do not count. A "
-	                 "line that begins with # or ; is a comment; behind a value there is none, all to the end of the line "
-	                 "belongs to the value. "
-	                 "Lines begin in the first column and end with their newline, the last one too. A section or a key that is "
-	                 "there twice is "
-	                 "refused, and so is one that is not in this manual, a value that its key cannot take, a line of more than "
-	                 "4,000 bytes, and a "
-	                 "file of more than 256 KiB. The complaint names file and line, and what may have been meant. A file with "
-	                 "a fault changes "
-	                 "nothing: a running guest runs on as it is.\n\n"
-	                 "A key that is not in the file has its default.");
+			 "isle-config(1) reads and changes "
+			 "it, and an editor may. It says what the administrator asks for; what is, isle asks the kernel.\n\n"
+			 "The file is text: sections in brackets, and in them one KEY = VALUE a line. Blanks around the equals "
+			 "sign do not count. A "
+			 "line that begins with # or ; is a comment; behind a value there is none, all to the end of the line "
+			 "belongs to the value. "
+			 "Lines begin in the first column and end with their newline, the last one too. A section or a key that is "
+			 "there twice is "
+			 "refused, and so is one that is not in this manual, a value that its key cannot take, a line of more than "
+			 "4,000 bytes, and a "
+			 "file of more than 256 KiB. The complaint names file and line, and what may have been meant. A file with "
+			 "a fault changes "
+			 "nothing: a running guest runs on as it is.\n\n"
+			 "A key that is not in the file has its default.");
 	roff_section(&page, "EXAMPLE");
 	roff_literal(
 		&page,
@@ -172,7 +172,7 @@ static void add_example(struct buf *out, const struct key *key)
 
 	add_shape(&shape, key);
 	buf_addf(&text, "%s (%s%s%s)", key->doc, shape.data ? shape.data : "", key->fallback ? "; default: " : "",
-	         key->fallback ? key->fallback : "");
+		 key->fallback ? key->fallback : "");
 	buf_add(out, "\n");
 	add_wrapped(out, text.data ? text.data : key->doc);
 	buf_addf(out, "#%s = %s\n", key->name, key->example ? key->example : key->fallback);

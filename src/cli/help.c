@@ -95,7 +95,7 @@ int help_spelling(FILE *to, const struct option_row *row, bool lxc)
 		width += fprintf(to, " %s", row->arg);
 	for (size_t n; (n = option_word(&word)); word += n) {
 		bool shown = (n == 2 && word[1] == row->letter) ||
-		             (n > 2 && strlen(row->name) == n - 2 && !strncmp(word + 2, row->name, n - 2));
+			     (n > 2 && strlen(row->name) == n - 2 && !strncmp(word + 2, row->name, n - 2));
 
 		if (!shown)
 			width += fprintf(to, ", %.*s", (int)n, word);

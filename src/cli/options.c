@@ -11,7 +11,7 @@
 
 const struct option_row option_global[] = {
 	{"path", 'P', "DIR", "Keep all state below DIR instead of the default places (also: environment ISLE_PATH).",
-         "-P --lxcpath", false, COMPLETE_FILE},
+	 "-P --lxcpath", false, COMPLETE_FILE},
 	{"json", 0, NULL, "Print JSON; errors are a JSON object on standard error.", NULL, false, COMPLETE_NOTHING},
 	{"quiet", 'q', NULL, "Say only what failed.", "-q --quiet", false, COMPLETE_NOTHING},
 	{"verbose", 'v', NULL, "Say what is being done; twice: in detail.", NULL, true, COMPLETE_NOTHING},
@@ -24,7 +24,7 @@ const struct option_row option_names[] = {
 	{"all", 'a', NULL, "Every guest instead of named ones.", NULL, false, COMPLETE_NOTHING},
 	{"name", 'n', "NAME", "A guest, as a plain argument would name it.", NULL, true, COMPLETE_GUEST},
 	{"jobs", 'j', "N", "Work on at most N guests at a time (default: twice the number of processors).", NULL, false,
-         COMPLETE_NOTHING},
+	 COMPLETE_NOTHING},
 	{NULL},
 };
 
@@ -32,7 +32,7 @@ const struct option_row option_lxc[] = {
 	{"name", 'n', "NAME", "The guest.", "-n --name", true, COMPLETE_GUEST},
 	{"logfile", 'o', "FILE", "Write the log to FILE.", "-o --logfile", false, COMPLETE_FILE},
 	{"logpriority", 'l', "LEVEL", "Log lines from this level on: ERROR, WARN, INFO, DEBUG.", "-l --logpriority", false,
-         COMPLETE_NOTHING},
+	 COMPLETE_NOTHING},
 	{NULL},
 };
 
@@ -81,7 +81,7 @@ static const struct option_row *find_in(const struct option_row *rows, enum form
 			if (lxc_spelling(row, is_long ? "--" : "-", text, len))
 				return row;
 		} else if (is_long ? strlen(row->name) == len && !memcmp(row->name, text, len)
-		                   : row->letter && row->letter == *text) {
+				   : row->letter && row->letter == *text) {
 			return row;
 		}
 	}
@@ -305,10 +305,10 @@ static int check_counts(struct call *call, struct err *err)
 	if (call->argc < verb->min) {
 		if (verb->takes_all ||
 		    (call->argc == 0 && (verb->complete == COMPLETE_GUEST || verb->complete == COMPLETE_RUNNING ||
-		                         verb->complete == COMPLETE_STOPPED)))
+					 verb->complete == COMPLETE_STOPPED)))
 			return call_usage(call, err, "no guest was named");
 		return call_usage(call, err, "too few arguments: %d given, %s%d needed", call->argc,
-		                  verb->max == verb->min ? "" : "at least ", verb->min);
+				  verb->max == verb->min ? "" : "at least ", verb->min);
 	}
 	if (verb->max >= 0 && call->argc > verb->max)
 		return call_usage(call, err, "one argument too many: '%s'", call->argv[verb->max]);
@@ -401,7 +401,7 @@ int call_duration(const struct call *call, const char *option, unsigned long fal
 }
 
 int call_number(const struct call *call, const char *option, unsigned long fallback, unsigned long min, unsigned long max,
-                unsigned long *ret, struct err *err)
+		unsigned long *ret, struct err *err)
 {
 	const char *text = call_value(call, option);
 	uint64_t number = fallback;

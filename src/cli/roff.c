@@ -73,8 +73,8 @@ static size_t reference(const char *word, size_t len)
 	while (name < len && (isalnum((unsigned char)word[name]) || strchr("._-", word[name])))
 		name++;
 	return name > 1 && name + 2 < len && word[name] == '(' && isdigit((unsigned char)word[name + 1]) && word[name + 2] == ')'
-	               ? name
-	               : 0;
+		       ? name
+		       : 0;
 }
 
 static void add_word(struct buf *page, const char *word, size_t len)

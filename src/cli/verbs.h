@@ -50,7 +50,7 @@ struct verb {
 	bool rest;          /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
 	bool stop_at_first; /* options end at the first argument after `max` positional ones, which begins the rest: exec */
 	bool needs_root;
-	bool makes_store;          /* makes the folder that -P or ISLE_PATH names when there is none */
+	bool makes_store;                               /* makes the folder that -P or ISLE_PATH names when there is none */
 	int (*run)(struct call *call, struct err *err); /* 0, -errno with err set, or a positive exit status */
 };
 
@@ -80,7 +80,7 @@ size_t call_values(const struct call *call, const char *option, const char *cons
 /* Duration option in ms (fallback when not given); -EINVAL with usage error. */
 int call_duration(const struct call *call, const char *option, unsigned long fallback_ms, unsigned long *ret, struct err *err);
 int call_number(const struct call *call, const char *option, unsigned long fallback, unsigned long min, unsigned long max,
-                unsigned long *ret, struct err *err);
+		unsigned long *ret, struct err *err);
 int call_store(struct call *call, const struct store **ret, struct err *err);
 
 /* The names a command is for: the positional arguments, or every guest with --all (in state `only_state`, -1: any). Names are
@@ -91,7 +91,7 @@ int call_names(struct call *call, int only_state, char ***ret, struct err *err);
  * each failure as its own error record, returns 0, or the worst exit code as a positive status. SIGINT, SIGTERM and SIGHUP are
  * passed on to the children, which are awaited (a second one kills them), and make the status 128+n. */
 int call_each(struct call *call, char *const *names, int (*fn)(struct call *call, const char *name, struct err *err),
-              struct err *err);
+	      struct err *err);
 
 extern const struct verb *const verb_table[];   /* NULL-ended, in the order of help */
 const struct verb *verb_find(const char *name); /* by name or alias, NULL when there is none */

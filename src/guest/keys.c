@@ -13,25 +13,25 @@
 const struct section_info section_table[SECTION_COUNT] = {
 	[SECTION_GUEST] = {"guest", false, "What the guest is: its init, its name, when it starts and how it stops."},
 	[SECTION_LIMITS] = {"limits", false,
-                            "What the guest may use of the host. A limit is put on the guest's cgroup before its init runs and is "
-                            "read back; one "
-                            "that this kernel cannot hold is refused at the start. Without a key there is no limit."},
+			    "What the guest may use of the host. A limit is put on the guest's cgroup before its init runs and is "
+			    "read back; one "
+			    "that this kernel cannot hold is refused at the start. Without a key there is no limit."},
 	[SECTION_SECURITY] =
 		{"security", false,
-                 "What the guest may do to the host. The defaults assume that the guest's root is hostile; each key here either "
-                 "tightens or gives up some of that, and says which."},
+		 "What the guest may do to the host. The defaults assume that the guest's root is hostile; each key here either "
+		 "tightens or gives up some of that, and says which."},
 	[SECTION_NETWORK] =
 		{"network", true,
-                 "One network interface. The section's name is the interface's name inside the guest: [network eth0]. A guest "
-                 "without such a section has nothing but its loopback interface."},
+		 "One network interface. The section's name is the interface's name inside the guest: [network eth0]. A guest "
+		 "without such a section has nothing but its loopback interface."},
 	[SECTION_MOUNT] = {"mount", true,
-                           "One file system or folder of the host that the guest sees. The section's name is free: [mount data]. "
-                           "Mounts are made "
-                           "in the order of the file, in the guest's own mount namespace."},
+			   "One file system or folder of the host that the guest sees. The section's name is free: [mount data]. "
+			   "Mounts are made "
+			   "in the order of the file, in the guest's own mount namespace."},
 };
 
 static const char *const apparmor_choices[] = {
-        [APPARMOR_AUTO] = "auto", [APPARMOR_REQUIRE] = "require", [APPARMOR_NONE] = "none", NULL};
+	[APPARMOR_AUTO] = "auto", [APPARMOR_REQUIRE] = "require", [APPARMOR_NONE] = "none", NULL};
 const char *const storage_choices[] = {[STORAGE_DIR] = "dir", [STORAGE_OVERLAY] = "overlay", NULL};
 static const char *const network_choices[] = {[NETWORK_BRIDGE] = "bridge", [NETWORK_NONE] = "none", NULL};
 static const char *const arch_choices[] = {
@@ -42,154 +42,156 @@ static const char *const arch_choices[] = {
 const struct key key_table[] = {
 	/* guest */
 	{SECTION_GUEST, "id", &type_id, AT(guest.id), .internal = true,
-         .doc = "The guest's identity, made by create and never changed, not by rename either. Its machine-id, MAC addresses and "
-                "address leases come from it."},
+	 .doc = "The guest's identity, made by create and never changed, not by rename either. Its machine-id, MAC addresses and "
+		"address leases come from it."},
 	{SECTION_GUEST, "init", &type_command, AT(guest.init), .fallback = "/sbin/init", .lxc = "lxc.init.cmd",
-         .doc = "The program that becomes process 1 of the guest, with its arguments. Quotes keep blanks together.",
-         .example = "/lib/systemd/systemd --log-level=info"},
+	 .doc = "The program that becomes process 1 of the guest, with its arguments. Quotes keep blanks together.",
+	 .example = "/lib/systemd/systemd --log-level=info"},
 	{SECTION_GUEST, "hostname", &type_hostname, AT(guest.hostname), .lxc = "lxc.uts.name",
-         .doc = "The host name that the guest begins with. Without it, the guest's name.", .example = "www.example.org"},
+	 .doc = "The host name that the guest begins with. Without it, the guest's name.", .example = "www.example.org"},
 	{SECTION_GUEST, "autostart", &type_bool, AT(guest.autostart), .fallback = "no", .live = FACET_FREE, .lxc = "lxc.start.auto",
-         .doc = "Whether the guest starts when the host does.", .example = "yes"},
+	 .doc = "Whether the guest starts when the host does.", .example = "yes"},
 	{SECTION_GUEST, "start-order", &type_number, AT(guest.start_order), .max = 1000000, .fallback = "100", .live = FACET_FREE,
-         .lxc = "lxc.start.order",
-         .doc = "Its place among the guests that start with the host: lower numbers first, equal numbers together.",
-         .example = "10"},
-	{SECTION_GUEST, "start-delay", &type_duration, AT(guest.start_delay), .fallback = "0", .live = FACET_FREE, .lxc = "lxc.start.delay",
-         .doc = "How long isle autostart waits after starting it before it starts the guests of the next order.", .example = "5s"},
+	 .lxc = "lxc.start.order",
+	 .doc = "Its place among the guests that start with the host: lower numbers first, equal numbers together.",
+	 .example = "10"},
+	{SECTION_GUEST, "start-delay", &type_duration, AT(guest.start_delay), .fallback = "0", .live = FACET_FREE,
+	 .lxc = "lxc.start.delay",
+	 .doc = "How long isle autostart waits after starting it before it starts the guests of the next order.", .example = "5s"},
 	{SECTION_GUEST, "groups", &type_words, AT(guest.groups), .live = FACET_FREE, .lxc = "lxc.group",
-         .doc = "Names by which isle autostart --groups chooses guests. The group onboot starts before guests without a group.",
-         .example = "onboot"},
+	 .doc = "Names by which isle autostart --groups chooses guests. The group onboot starts before guests without a group.",
+	 .example = "onboot"},
 	{SECTION_GUEST, "image", &type_name, AT(guest.image), .max = 200, .internal = true,
-         .doc = "The image that the guest was cloned from. A guest on overlay storage stands on it for as long as it lives.",
-         .example = "debian-bookworm-amd64-1c9e2f60a3b75d84"},
+	 .doc = "The image that the guest was cloned from. A guest on overlay storage stands on it for as long as it lives.",
+	 .example = "debian-bookworm-amd64-1c9e2f60a3b75d84"},
 	{SECTION_GUEST, "template", &type_string, AT(guest.template_name), .max = 1000, .internal = true,
-         .doc = "The template that made the image, by name or path.", .example = "debian"},
+	 .doc = "The template that made the image, by name or path.", .example = "debian"},
 	{SECTION_GUEST, "storage", &type_choice, AT(guest.storage), .choices = storage_choices, .fallback = "dir", .internal = true,
-         .doc = "How the root file system is kept. dir is a copy of the image that shares nothing with other guests; overlay "
-                "stands on the image and keeps only what differs, so that guests of one image also share its files in memory."},
+	 .doc = "How the root file system is kept. dir is a copy of the image that shares nothing with other guests; overlay "
+		"stands on the image and keeps only what differs, so that guests of one image also share its files in memory."},
 	{SECTION_GUEST, "arch", &type_name, AT(guest.arch), .choices = arch_choices, .lxc = "lxc.arch",
-         .doc = "The machine that uname(2) shows to the guest, for 32-bit systems on a 64-bit host. Without it, the host's.",
-         .example = "i386"},
+	 .doc = "The machine that uname(2) shows to the guest, for 32-bit systems on a 64-bit host. Without it, the host's.",
+	 .example = "i386"},
 	{SECTION_GUEST, "stop-signal", &type_signal, AT(guest.stop_signal), .live = FACET_FREE, .lxc = "lxc.signal.halt",
-         .doc = "The signal that asks the guest's init to shut down. Without it, by what the init is: SIGRTMIN+3 for systemd, "
-                "SIGUSR2 for busybox, SIGPWR for others.",
-         .example = "SIGPWR"},
+	 .doc = "The signal that asks the guest's init to shut down. Without it, by what the init is: SIGRTMIN+3 for systemd, "
+		"SIGUSR2 for busybox, SIGPWR for others.",
+	 .example = "SIGPWR"},
 	{SECTION_GUEST, "stop-timeout", &type_duration, AT(guest.stop_timeout), .max = 86400000, .fallback = "60s",
-         .live = FACET_FREE, .doc = "How long stop waits for the guest to shut down before it kills it.", .example = "2m"},
+	 .live = FACET_FREE, .doc = "How long stop waits for the guest to shut down before it kills it.", .example = "2m"},
 	{SECTION_GUEST, "environment", &type_environment, AT(guest.environment), .lxc = "lxc.environment",
-         .doc = "Variables in the environment of the guest's init, beside container=isle and what systemd expects.",
-         .example = "LANG=C.UTF-8 \"MOTTO=slow and steady\""},
+	 .doc = "Variables in the environment of the guest's init, beside container=isle and what systemd expects.",
+	 .example = "LANG=C.UTF-8 \"MOTTO=slow and steady\""},
 	{SECTION_GUEST, "checkpoint-ready", &type_bool, AT(guest.checkpoint_ready), .fallback = "yes",
-         .doc = "Whether the guest is started so that checkpoint can freeze it to disk later. A few features that cannot be "
-                "frozen are kept from its init; say no when the guest needs them.",
-         .example = "no"},
+	 .doc = "Whether the guest is started so that checkpoint can freeze it to disk later. A few features that cannot be "
+		"frozen are kept from its init; say no when the guest needs them.",
+	 .example = "no"},
 	{SECTION_GUEST, "console-log", &type_size, AT(guest.console_log), .min = 4096, .max = 1 << 30, .fallback = "1M",
-         .doc = "How much of the console's output is kept on disk before the file is rotated; one old file is kept.",
-         .example = "16M"},
+	 .doc = "How much of the console's output is kept on disk before the file is rotated; one old file is kept.",
+	 .example = "16M"},
 	{SECTION_GUEST, "description", &type_string, AT(guest.description), .max = 500, .live = FACET_FREE,
-         .doc = "A line for people; isle only shows it.", .example = "mail relay, ask Ada before a restart"},
+	 .doc = "A line for people; isle only shows it.", .example = "mail relay, ask Ada before a restart"},
 
 	/* limits */
 	{SECTION_LIMITS, "memory", &type_size, AT(limits.memory), .min = 16 << 20, .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.memory.max lxc.cgroup.memory.limit_in_bytes",
-         .doc = "Most memory that the guest may use, its page cache included. Beyond it the kernel reclaims, then kills inside "
-                "the guest.",
-         .example = "512M"},
+	 .lxc = "lxc.cgroup2.memory.max lxc.cgroup.memory.limit_in_bytes",
+	 .doc = "Most memory that the guest may use, its page cache included. Beyond it the kernel reclaims, then kills inside "
+		"the guest.",
+	 .example = "512M"},
 	{SECTION_LIMITS, "swap", &type_size, AT(limits.swap), .live = FACET_CGROUP, .lxc = "lxc.cgroup2.memory.swap.max",
-         .doc = "Most of the host's swap that the guest may use beside its memory.", .example = "0"},
+	 .doc = "Most of the host's swap that the guest may use beside its memory.", .example = "0"},
 	{SECTION_LIMITS, "cpus", &type_cpus, AT(limits.cpus), .min = 10, .max = 8192000, .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.cpu.max",
-         .doc = "How much processor time the guest may take: 1.5 is one and a half CPUs' worth, on whichever CPUs it runs.",
-         .example = "1.5"},
+	 .lxc = "lxc.cgroup2.cpu.max",
+	 .doc = "How much processor time the guest may take: 1.5 is one and a half CPUs' worth, on whichever CPUs it runs.",
+	 .example = "1.5"},
 	{SECTION_LIMITS, "cpu-weight", &type_number, AT(limits.cpu_weight), .min = 1, .max = 10000, .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.cpu.weight",
-         .doc = "The guest's share when guests compete for CPUs; one that has no weight counts as 100.", .example = "200"},
+	 .lxc = "lxc.cgroup2.cpu.weight",
+	 .doc = "The guest's share when guests compete for CPUs; one that has no weight counts as 100.", .example = "200"},
 	{SECTION_LIMITS, "cpuset", &type_cpuset, AT(limits.cpuset), .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.cpuset.cpus lxc.cgroup.cpuset.cpus",
-         .doc = "The only CPUs of the host that the guest runs on, numbered from 0.", .example = "0-3,8"},
+	 .lxc = "lxc.cgroup2.cpuset.cpus lxc.cgroup.cpuset.cpus",
+	 .doc = "The only CPUs of the host that the guest runs on, numbered from 0.", .example = "0-3,8"},
 	{SECTION_LIMITS, "processes", &type_count, AT(limits.processes), .min = 8, .max = 4194304, .live = FACET_CGROUP,
-         .lxc = "lxc.cgroup2.pids.max lxc.cgroup.pids.max", .doc = "Most processes and threads that the guest may have at once. Without it, a quarter of what the host can have, "
-                "16384 at most.",
-         .example = "4096"},
+	 .lxc = "lxc.cgroup2.pids.max lxc.cgroup.pids.max",
+	 .doc = "Most processes and threads that the guest may have at once. Without it, a quarter of what the host can have, "
+		"16384 at most.",
+	 .example = "4096"},
 	{SECTION_LIMITS, "open-files", &type_count, AT(limits.open_files), .min = 64, .max = 1 << 30, .lxc = "lxc.prlimit.nofile",
-         .doc = "The hard limit of open files of each process in the guest (RLIMIT_NOFILE). Without it, 524288 or what the host "
-                "allows.",
-         .example = "65536"},
+	 .doc = "The hard limit of open files of each process in the guest (RLIMIT_NOFILE). Without it, 524288 or what the host "
+		"allows.",
+	 .example = "65536"},
 
 	/* security */
 	{SECTION_SECURITY, "privileged", &type_bool, AT(security.privileged), .fallback = "no",
-         .doc = "Whether the guest runs without a user namespace of its own. Its root is then the host's root, held back by "
-                "dropped capabilities and filters alone; say yes only to a guest that is trusted like the host.",
-         .example = "yes"},
+	 .doc = "Whether the guest runs without a user namespace of its own. Its root is then the host's root, held back by "
+		"dropped capabilities and filters alone; say yes only to a guest that is trusted like the host.",
+	 .example = "yes"},
 	{SECTION_SECURITY, "nesting", &type_bool, AT(security.nesting), .fallback = "no",
-         .doc = "Whether guests may run inside this guest. It may then make namespaces and mount file systems, which gives a "
-                "hostile root more of the kernel to attack.",
-         .example = "yes"},
+	 .doc = "Whether guests may run inside this guest. It may then make namespaces and mount file systems, which gives a "
+		"hostile root more of the kernel to attack.",
+	 .example = "yes"},
 	{SECTION_SECURITY, "ids", &type_number, AT(security.ids), .min = 65536, .max = UINT32_MAX - 131071, .internal = true,
-         .doc = "The first of the 65,536 user and group ids of the host that are the guest's alone.", .example = "524288"},
+	 .doc = "The first of the 65,536 user and group ids of the host that are the guest's alone.", .example = "524288"},
 	{SECTION_SECURITY, "keep-capabilities", &type_caps, AT(security.keep_caps),
-         .doc = "Capabilities that the guest keeps although isle drops them by default.", .example = "sys_time"},
+	 .doc = "Capabilities that the guest keeps although isle drops them by default.", .example = "sys_time"},
 	{SECTION_SECURITY, "drop-capabilities", &type_caps, AT(security.drop_caps), .lxc = "lxc.cap.drop",
-         .doc = "Capabilities that the guest loses beside those that isle drops by default.", .example = "net_raw, sys_nice"},
+	 .doc = "Capabilities that the guest loses beside those that isle drops by default.", .example = "net_raw, sys_nice"},
 	{SECTION_SECURITY, "seccomp", &type_profile, AT(security.seccomp), .fallback = "default", .lxc = "lxc.seccomp.profile",
-         .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language "
-                "or in version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
-         .example = "/etc/isle/seccomp/strict"},
+	 .doc = "The list of system calls that the guest may make: default; the path of a list of your own, in isle's language "
+		"or in version 2 of LXC's; or none, which leaves the guest all of the kernel to attack.",
+	 .example = "/etc/isle/seccomp/strict"},
 	{SECTION_SECURITY, "apparmor", &type_choice, AT(security.apparmor), .choices = apparmor_choices, .fallback = "auto",
-         .doc = "Whether the guest runs under an AppArmor profile of its own: auto where the kernel has AppArmor, require to refuse to start "
-                "where it has not, none for never.",
-         .example = "require"},
+	 .doc = "Whether the guest runs under an AppArmor profile of its own: auto where the kernel has AppArmor, require to refuse to start "
+		"where it has not, none for never.",
+	 .example = "require"},
 	{SECTION_SECURITY, "time-namespace", &type_bool, AT(security.time_namespace), .fallback = "yes",
-         .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "no"},
+	 .doc = "Whether the guest's uptime and monotonic clock begin at its own start instead of the host's.", .example = "no"},
 
 	/* network */
 	{SECTION_NETWORK, "type", &type_choice, AT_NET(type), .choices = network_choices, .fallback = "bridge",
-         .lxc = "lxc.net.N.type",
-         .doc = "bridge: a veth pair whose host end is a port of the bridge in link. none: the section is kept and no interface "
-                "is made.",
-         .example = "bridge"},
+	 .lxc = "lxc.net.N.type",
+	 .doc = "bridge: a veth pair whose host end is a port of the bridge in link. none: the section is kept and no interface "
+		"is made.",
+	 .example = "bridge"},
 	{SECTION_NETWORK, "link", &type_name, AT_NET(link), .max = 15, .fallback = "isle0", .lxc = "lxc.net.N.link",
-         .doc = "The network that the interface is on: a file of that name in /etc/isle/networks; isle0 is made at its first use.",
-         .example = "isle0"},
+	 .doc = "The network that the interface is on: a file of that name in /etc/isle/networks; isle0 is made at its first use.",
+	 .example = "isle0"},
 	{SECTION_NETWORK, "address", &type_address, AT_NET(address), .max = 4, .fallback = "auto", .lxc = "lxc.net.N.ipv4.address",
-         .doc = "The IPv4 address. auto: one of the network's, the same at every start. none: no IPv4.", .example = "10.0.3.20/24"},
+	 .doc = "The IPv4 address. auto: one of the network's, the same at every start. none: no IPv4.", .example = "10.0.3.20/24"},
 	{SECTION_NETWORK, "address6", &type_address, AT_NET(address6), .max = 6, .fallback = "auto",
-         .lxc = "lxc.net.N.ipv6.address",
-         .doc = "The IPv6 address. auto: one of the network's, the same at every start. none: no IPv6.",
-         .example = "fd00:10:3::20/64"},
+	 .lxc = "lxc.net.N.ipv6.address",
+	 .doc = "The IPv6 address. auto: one of the network's, the same at every start. none: no IPv6.",
+	 .example = "fd00:10:3::20/64"},
 	{SECTION_NETWORK, "gateway", &type_ip, AT_NET(gateway), .max = 4, .lxc = "lxc.net.N.ipv4.gateway",
-         .doc = "Where the IPv4 default route points. Without it, the network's own address.", .example = "10.0.3.1"},
+	 .doc = "Where the IPv4 default route points. Without it, the network's own address.", .example = "10.0.3.1"},
 	{SECTION_NETWORK, "gateway6", &type_ip, AT_NET(gateway6), .max = 6, .lxc = "lxc.net.N.ipv6.gateway",
-         .doc = "Where the IPv6 default route points. Without it, the network's own address.", .example = "fd00:10:3::1"},
+	 .doc = "Where the IPv6 default route points. Without it, the network's own address.", .example = "fd00:10:3::1"},
 	{SECTION_NETWORK, "default-route", &type_bool, AT_NET(default_route),
-         .doc = "Whether the default routes go through this interface. Without it, yes for the first [network] section and no "
-                "for the others.",
-         .example = "yes"},
+	 .doc = "Whether the default routes go through this interface. Without it, yes for the first [network] section and no "
+		"for the others.",
+	 .example = "yes"},
 	{SECTION_NETWORK, "mtu", &type_number, AT_NET(mtu), .min = 68, .max = 65535, .lxc = "lxc.net.N.mtu",
-         .doc = "The largest packet in bytes. Without it, the bridge's. IPv6 needs 1280.", .example = "1400"},
+	 .doc = "The largest packet in bytes. Without it, the bridge's. IPv6 needs 1280.", .example = "1400"},
 	{SECTION_NETWORK, "mac", &type_mac, AT_NET(mac), .lxc = "lxc.net.N.hwaddr",
-         .doc = "The hardware address. Without it, one made from the guest's id and the section's name, the same at every start.",
-         .example = "02:00:5e:10:00:01"},
+	 .doc = "The hardware address. Without it, one made from the guest's id and the section's name, the same at every start.",
+	 .example = "02:00:5e:10:00:01"},
 
 	/* mount */
 	{SECTION_MOUNT, "source", &type_string, AT_MOUNT(source), .lxc = "lxc.mount.entry",
-         .doc = "What is mounted: a path on the host, or, when type is given, the file system's source (any word where it has "
-                "none).",
-         .example = "/srv/data"},
+	 .doc = "What is mounted: a path on the host, or, when type is given, the file system's source (any word where it has "
+		"none).",
+	 .example = "/srv/data"},
 	{SECTION_MOUNT, "target", &type_path, AT_MOUNT(target),
-         .doc = "Where it is seen inside the guest. Links in the guest's own root are followed inside the guest only.",
-         .example = "/data"},
+	 .doc = "Where it is seen inside the guest. Links in the guest's own root are followed inside the guest only.",
+	 .example = "/data"},
 	{SECTION_MOUNT, "type", &type_name, AT_MOUNT(type),
-         .doc = "A file system's type, such as tmpfs. Without it, source is a path of the host that is seen at target as well (a "
-                "bind mount).",
-         .example = "tmpfs"},
+	 .doc = "A file system's type, such as tmpfs. Without it, source is a path of the host that is seen at target as well (a "
+		"bind mount).",
+	 .example = "tmpfs"},
 	{SECTION_MOUNT, "options", &type_words, AT_MOUNT(options),
-         .doc = "ro, rw, nosuid, nodev, noexec as in mount(8); rec: with what is mounted below the source; optional: no error "
-                "when the source is missing; create=dir or create=file: make the target when it is missing; idmap: files keep "
-                "the owners that they have on the host, seen through the guest's ids. Other words are given to the file system "
-                "of type.",
-         .example = "ro,optional,create=dir"},
+	 .doc = "ro, rw, nosuid, nodev, noexec as in mount(8); rec: with what is mounted below the source; optional: no error "
+		"when the source is missing; create=dir or create=file: make the target when it is missing; idmap: files keep "
+		"the owners that they have on the host, seen through the guest's ids. Other words are given to the file system "
+		"of type.",
+	 .example = "ro,optional,create=dir"},
 };
 _Static_assert(sizeof key_table / sizeof key_table[0] <= KEYS_MAX, "KEYS_MAX must grow with the table");
 const size_t key_count = sizeof key_table / sizeof key_table[0];

@@ -23,7 +23,7 @@ static const char *const silent[] = {
 	"lxc.autodev*",         "lxc.tty.*",           "lxc.pty.*",      "lxc.console.*",     "lxc.log.*",
 	"lxc.mount.auto",       "lxc.rootfs.*",        "lxc.idmap",      "lxc.signal.reboot", "lxc.signal.stop",
 	"lxc.apparmor.allow_*", "lxc.selinux.*",       "lxc.monitor.*",  "lxc.ephemeral",     "lxc.net.*.flags",
-	"lxc.net.*.veth.*",     "lxc.cgroup.relative", "lxc.cgroup.dir", "lxc.cgroup.dir.*",  
+	"lxc.net.*.veth.*",     "lxc.cgroup.relative", "lxc.cgroup.dir", "lxc.cgroup.dir.*",
 };
 
 /* Rules for devices that every guest has; a denial of all is where isle begins. */

@@ -20,7 +20,7 @@ static void unescape(char *text)
 
 	for (char *in = text; *in; out++) {
 		bool octal = in[0] == '\\' && in[1] >= '0' && in[1] <= '3' && in[2] >= '0' && in[2] <= '7' && in[3] >= '0' &&
-		             in[3] <= '7';
+			     in[3] <= '7';
 
 		*out = octal ? (char)((in[1] - '0') << 6 | (in[2] - '0') << 3 | (in[3] - '0')) : *in;
 		in += octal ? 4 : 1;
@@ -63,7 +63,7 @@ static int section_name(const struct spec *spec, const char *target, char out[SP
 
 	for (; *target && len < sizeof base - 1; target++) {
 		bool plain = (*target >= 'a' && *target <= 'z') || (*target >= 'A' && *target <= 'Z') ||
-		             (*target >= '0' && *target <= '9') || *target == '_' || (len && *target == '.');
+			     (*target >= '0' && *target <= '9') || *target == '_' || (len && *target == '.');
 
 		if (plain)
 			base[len++] = *target;

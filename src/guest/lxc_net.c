@@ -50,7 +50,7 @@ static int store(struct lxc *lxc, struct lxc_net *net, enum lxc_net_field field,
 
 	if (address && *value && net->field[field]) {
 		lxc_tell(lxc, "lxc.net.%" PRIu64 ".%s = %s: an interface has one address of each kind here; the first is taken",
-		         net->index, fields[field], value);
+			 net->index, fields[field], value);
 		return 0;
 	}
 	char *copy = *value ? strdup(value) : NULL;
@@ -159,8 +159,8 @@ static int set_link(struct lxc *lxc, const char *name, const char *link, bool fi
 	if (!link || !strcmp(link, "lxcbr0")) {
 		if (link && fixed)
 			lxc_tell(lxc,
-			         "[network %s]: lxcbr0 is replaced by isle0, whose addresses differ: see to address and gateway",
-			         name);
+				 "[network %s]: lxcbr0 is replaced by isle0, whose addresses differ: see to address and gateway",
+				 name);
 		return 0;
 	}
 	return set(lxc, name, "link", link);
@@ -184,7 +184,7 @@ static int finish_one(struct lxc *lxc, const struct lxc_net *net, size_t *count)
 		return 0;
 	if (strcmp(type, "veth")) {
 		lxc_tell(lxc, "lxc.net.%" PRIu64 ".type = %s has no counterpart here: the network is passed over", net->index,
-		         type);
+			 type);
 		return 0;
 	}
 	(void)str_print(usual, sizeof usual, "eth%zu", (*count)++); /* fits: at most LXC_NETS_MAX */

@@ -48,11 +48,11 @@ static const struct key rows[KEY_COUNT] = {
 
 struct reading {
 	const char *shown;
-	const char *rest;          /* text not given to inih yet */
+	const char *rest; /* text not given to inih yet */
 	int line;
-	int lines[KEY_COUNT];      /* where each key was set, 0: not */
+	int lines[KEY_COUNT]; /* where each key was set, 0: not */
 	struct fields fields;
-	int result;                /* the first complaint's number */
+	int result; /* the first complaint's number */
 	struct err *err;
 };
 
@@ -94,7 +94,8 @@ static char *next_line(char *out, int size, void *arg)
 	}
 	for (size_t i = 0; i < length; i++) {
 		if ((unsigned char)line[i] < 0x20 && line[i] != '\t') {
-			complain(r, r->line, line[i] == '\r' ? "write the file with Unix line ends" : NULL, "control character in line");
+			complain(r, r->line, line[i] == '\r' ? "write the file with Unix line ends" : NULL,
+				 "control character in line");
 			return NULL;
 		}
 		if (line[i] == ';') {
@@ -154,8 +155,8 @@ static int take_pair(void *arg, const char *section, const char *name, const cha
 /* Names that are folders of their own below /proc/sys/net/ipv4/conf, or that the kernel refuses. */
 static bool link_name_valid(const char *name)
 {
-	return *name && strlen(name) < IFNAMSIZ && *name != '.' && *name != '-' && !strpbrk(name, "/: \t%") && str_printable(name) &&
-	       strcmp(name, "all") != 0 && strcmp(name, "default") != 0 && strcmp(name, "lo") != 0;
+	return *name && strlen(name) < IFNAMSIZ && *name != '.' && *name != '-' && !strpbrk(name, "/: \t%") &&
+	       str_printable(name) && strcmp(name, "all") != 0 && strcmp(name, "default") != 0 && strcmp(name, "lo") != 0;
 }
 
 static int check_address4(struct reading *r, struct network *network)
@@ -167,11 +168,12 @@ static int check_address4(struct reading *r, struct network *network)
 		return 0;
 	if (value->mode == ADDRESS_AUTO || value->prefix < 8 || value->prefix > 30)
 		return complain(r, r->lines[KEY_ADDRESS4], "write for instance 10.20.30.1/24",
-		                "address4 must be the bridge's own address with a prefix length of 8 to 30");
+				"address4 must be the bridge's own address with a prefix length of 8 to 30");
 	memcpy(&network->gateway4, value->byte, sizeof(network->gateway4));
 	address = ntohl(network->gateway4.s_addr);
 	hosts = ~0u >> value->prefix;
-	if ((address & hosts) == 0 || (address & hosts) == hosts || address >> 24 == 127 || address >> 28 >= 14 || address >> 24 == 0)
+	if ((address & hosts) == 0 || (address & hosts) == hosts || address >> 24 == 127 || address >> 28 >= 14 ||
+	    address >> 24 == 0)
 		return complain(r, r->lines[KEY_ADDRESS4], NULL, "address4 cannot be an address of the bridge");
 	network->subnet4.s_addr = htonl(address & ~hosts);
 	network->prefix4 = value->prefix;
@@ -187,7 +189,7 @@ static int check_address6(struct reading *r, struct network *network)
 		return 0;
 	if (value->mode == ADDRESS_AUTO || value->prefix < 16 || value->prefix > 120)
 		return complain(r, r->lines[KEY_ADDRESS6], "write for instance fd12:3456:789a:1::1/64",
-		                "address6 must be the bridge's own address with a prefix length of 16 to 120");
+				"address6 must be the bridge's own address with a prefix length of 16 to 120");
 	memcpy(&network->gateway6, value->byte, sizeof(network->gateway6));
 	network_mask6(&network->gateway6, value->prefix, &network->subnet6);
 	if (IN6_IS_ADDR_MULTICAST(&network->gateway6) || IN6_IS_ADDR_LINKLOCAL(&network->gateway6) ||
@@ -227,8 +229,9 @@ static int check_bridge(struct reading *r, const struct store *store, struct net
 		(void)str_copy(network->bridge, sizeof(network->bridge), bridge); /* was just seen to fit */
 
 	if (r->fields.adopted && (r->lines[KEY_MAC] || r->lines[KEY_MTU]))
-		return complain(r, r->lines[r->lines[KEY_MAC] ? KEY_MAC : KEY_MTU], "set it where the bridge is made, or set adopted = no",
-		                "an adopted bridge keeps its own %s", r->lines[KEY_MAC] ? "mac" : "mtu");
+		return complain(r, r->lines[r->lines[KEY_MAC] ? KEY_MAC : KEY_MTU],
+				"set it where the bridge is made, or set adopted = no", "an adopted bridge keeps its own %s",
+				r->lines[KEY_MAC] ? "mac" : "mtu");
 	if (r->fields.mac.set) {
 		memcpy(network->mac, r->fields.mac.byte, sizeof(network->mac));
 		if (network->mac[0] & 1)

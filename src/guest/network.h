@@ -14,14 +14,14 @@
 struct network {
 	char name[IFNAMSIZ];
 	char bridge[IFNAMSIZ];
-	bool adopted;            /* the bridge is the administrator's: never made, changed or removed */
+	bool adopted; /* the bridge is the administrator's: never made, changed or removed */
 	bool has4, has6;
 	struct in_addr subnet4, gateway4; /* gateway: the bridge's own address */
 	uint8_t prefix4;
 	struct in6_addr subnet6, gateway6;
 	uint8_t prefix6;
-	uint8_t mac[6];          /* the bridge's, pinned */
-	unsigned mtu;            /* 0: the kernel's default */
+	uint8_t mac[6]; /* the bridge's, pinned */
+	unsigned mtu;   /* 0: the kernel's default */
 	bool nat;
 };
 
@@ -50,7 +50,7 @@ int network_up(const struct store *store, const struct network *network, struct 
 /* The lease of interface spec->name of guest id: the one it had, else a free one, kept on disk (atomic by symlinkat).
  * A static address must be free (ERR_FAILED names the id of the guest that has it; err->sys is EADDRINUSE). */
 int network_lease(const struct store *store, const struct network *network, const char *guest_id, const struct spec_network *spec,
-                  struct lease *ret, struct err *err);
+		  struct lease *ret, struct err *err);
 /* Forgets all leases of a guest on every network. */
 int network_release(const struct store *store, const char *guest_id, struct err *err);
 
@@ -60,6 +60,12 @@ void network_mac(const struct store *store, const char *guest_id, const char *if
 /* The first subnet of this length (16 to 24) in 10.16.0.0 - 10.239.255.255, then 172.16.0.0/12, then 192.168.0.0/16 that
  * overlaps none of the taken prefixes; seed says where the search begins. Prefixes shorter than 8 bits are default routes in
  * disguise and are passed over. -ENOSPC. */
-struct network_prefix { struct in_addr address; uint8_t prefix; };
-struct network_taken { const struct network_prefix *list; size_t count; };
+struct network_prefix {
+	struct in_addr address;
+	uint8_t prefix;
+};
+struct network_taken {
+	const struct network_prefix *list;
+	size_t count;
+};
 int network_choose4(uint64_t seed, uint8_t prefix, const struct network_taken *taken, struct in_addr *ret);

@@ -16,14 +16,14 @@
 #include "network_file.h"
 
 #define OWNER_MAX 96
-#define TRIES6 4096 /* in 2^64 addresses the second try is already a wonder; small prefixes are searched whole */
+#define TRIES6    4096 /* in 2^64 addresses the second try is already a wonder; small prefixes are searched whole */
 
 struct place {
 	const struct network *network;
-	int dir_fd;                /* leases/NETWORK */
-	char owner[OWNER_MAX];     /* GUESTID/IFNAME */
-	uint64_t hash;             /* of owner: where the search begins */
-	uint32_t host4;            /* host part of the IPv4 lease, 0: none; IPv6 follows it */
+	int dir_fd;            /* leases/NETWORK */
+	char owner[OWNER_MAX]; /* GUESTID/IFNAME */
+	uint64_t hash;         /* of owner: where the search begins */
+	uint32_t host4;        /* host part of the IPv4 lease, 0: none; IPv6 follows it */
 };
 
 /* An address of either family. */
@@ -99,7 +99,8 @@ static bool usable(const struct network *network, const struct ip *ip)
 	memcpy(&address, ip->byte, sizeof(address));
 	network_mask6(&address, network->prefix6, &subnet);
 	return network->has6 && memcmp(&subnet, &network->subnet6, sizeof(subnet)) == 0 &&
-	       memcmp(&address, &network->subnet6, sizeof(address)) != 0 && memcmp(&address, &network->gateway6, sizeof(address)) != 0;
+	       memcmp(&address, &network->subnet6, sizeof(address)) != 0 &&
+	       memcmp(&address, &network->gateway6, sizeof(address)) != 0;
 }
 
 /* How many candidates a search has. */
@@ -250,7 +251,8 @@ static int lease_static(const struct place *place, int family, const struct addr
 	ip_text(&ip, text);
 	if (family == AF_INET ? !static_valid4(network, wish) : !static_valid6(network, wish)) {
 		err_num(err, EADDRNOTAVAIL, "give address %s/%u on network %s to a guest", text, wish->prefix, network->name);
-		(void)err_hint(err, "choose one that is not the gateway's, the network's or the broadcast address, or address = auto");
+		(void)err_hint(err,
+			       "choose one that is not the gateway's, the network's or the broadcast address, or address = auto");
 		return -EADDRNOTAVAIL;
 	}
 	*ret = ip;
@@ -263,7 +265,7 @@ static int lease_static(const struct place *place, int family, const struct addr
 		return result;
 	read_owner(place->dir_fd, text, owner);
 	err_num(err, EADDRINUSE, "give address %s on network %s to a guest: guest %.*s has it", text, network->name,
-	        (int)strcspn(owner, "/"), owner);
+		(int)strcspn(owner, "/"), owner);
 	(void)err_hint(err, "choose another address, or destroy the guest that has it");
 	return -EADDRINUSE;
 }
@@ -310,7 +312,7 @@ static int lease_both(struct place *place, const struct spec_network *spec, stru
 }
 
 int network_lease(const struct store *store, const struct network *network, const char *guest_id, const struct spec_network *spec,
-                  struct lease *ret, struct err *err)
+		  struct lease *ret, struct err *err)
 {
 	struct place place = {.dir_fd = -1};
 	struct lease lease = {0};

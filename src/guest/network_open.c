@@ -20,10 +20,10 @@
 #include "network_file.h"
 
 #define FILE_MAX 65536
-#define LOCK_MS 10000
+#define LOCK_MS  10000
 /* 1,021 guests, as many as a bridge has ports for (1,023); a host that has no such room left gets the small one. */
 #define PREFIX4_WANTED 22
-#define PREFIX4_SMALL 24
+#define PREFIX4_SMALL  24
 
 /* Reads one file. -ENOENT, without text, when there is none. */
 static int read_network(const struct store *store, int dir_fd, const char *name, struct network *ret, struct err *err)
@@ -107,7 +107,9 @@ static bool overlaps(uint32_t subnet, uint8_t length, const struct network_prefi
 
 int network_choose4(uint64_t seed, uint8_t prefix, const struct network_taken *taken, struct in_addr *ret)
 {
-	static const struct { uint32_t first, size; } ranges[] = {{0x0a100000, 224 << 16}, {0xac100000, 16 << 16}, {0xc0a80000, 1 << 16}};
+	static const struct {
+		uint32_t first, size;
+	} ranges[] = {{0x0a100000, 224 << 16}, {0xac100000, 16 << 16}, {0xc0a80000, 1 << 16}};
 
 	for (size_t range = 0; range < sizeof(ranges) / sizeof(ranges[0]); range++) {
 		const uint32_t count = ranges[range].size >> (32 - prefix);
@@ -162,8 +164,10 @@ static int choose_subnet4(const struct store *store, int dir_fd, struct netlink 
 		result = network_choose4(seed, network->prefix4, &all, &network->subnet4);
 	}
 	if (result < 0) {
-		err_num(err, EADDRNOTAVAIL, "find a private IPv4 subnet for network %s that no route of this host overlaps", network->name);
-		(void)err_hint(err, "choose one yourself: put [network] and address4 = 10.A.B.1/24 into %s/%s", store->networks, network->name);
+		err_num(err, EADDRNOTAVAIL, "find a private IPv4 subnet for network %s that no route of this host overlaps",
+			network->name);
+		(void)err_hint(err, "choose one yourself: put [network] and address4 = 10.A.B.1/24 into %s/%s", store->networks,
+			       network->name);
 		return -EADDRNOTAVAIL;
 	}
 	network->gateway4.s_addr = htonl(ntohl(network->subnet4.s_addr) | 1);

@@ -18,20 +18,19 @@
 #include "network.h"
 #include "network_file.h"
 
-#define TABLE "inet isle"
+#define TABLE        "inet isle"
 #define NFT_ATTEMPTS 3 /* another instance may make the table, or an administrator flush it, between two looks */
 
 /* One table for all instances in a network namespace. Rules are written once, with the table; afterwards only elements
  * come and go, each under its own bridge or subnet, so that no instance meets another's. A further concern (port
  * forwards, anti-spoofing) brings its sets and chains into this text. */
-static const char table_text[] =
-	"create table " TABLE "\n"
-	"add set " TABLE " bridges { type ifname; }\n"
-	"add set " TABLE " nat4 { type ipv4_addr; flags interval; }\n"
-	"add set " TABLE " nat6 { type ipv6_addr; flags interval; }\n"
-	"add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
-	"add rule " TABLE " postrouting ip saddr @nat4 oifname != @bridges masquerade\n"
-	"add rule " TABLE " postrouting ip6 saddr @nat6 oifname != @bridges masquerade\n";
+static const char table_text[] = "create table " TABLE "\n"
+				 "add set " TABLE " bridges { type ifname; }\n"
+				 "add set " TABLE " nat4 { type ipv4_addr; flags interval; }\n"
+				 "add set " TABLE " nat6 { type ipv6_addr; flags interval; }\n"
+				 "add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+				 "add rule " TABLE " postrouting ip saddr @nat4 oifname != @bridges masquerade\n"
+				 "add rule " TABLE " postrouting ip6 saddr @nat6 oifname != @bridges masquerade\n";
 
 static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...)
@@ -177,14 +176,14 @@ static int refuse_foreign(const struct network *network, const struct netlink_li
 
 	if (strcmp(link->kind, "bridge") != 0) {
 		err_num(err, EEXIST, "use link %s as bridge of network %s (it is %s%s)", network->bridge, network->name,
-		        link->kind[0] ? "of kind " : "no bridge", link->kind);
+			link->kind[0] ? "of kind " : "no bridge", link->kind);
 		(void)err_hint(err, "name another bridge in the network's file, or rename the link");
 		return -EEXIST;
 	}
 	if (network->adopted || memcmp(link->mac, network->mac, sizeof(network->mac)) == 0)
 		return 0;
-	err_num(err, EEXIST, "use bridge %s for network %s (its MAC %02x:%02x:%02x:%02x:%02x:%02x is not the network's)", network->bridge,
-	        network->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	err_num(err, EEXIST, "use bridge %s for network %s (its MAC %02x:%02x:%02x:%02x:%02x:%02x is not the network's)",
+		network->bridge, network->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	(void)err_hint(err, "set adopted = yes to use it as it is, or delete it: ip link delete %s", network->bridge);
 	return -EEXIST;
 }
@@ -198,9 +197,11 @@ static bool has_addresses(struct netlink *nl, const struct network *network, int
 	if (netlink_link_addresses(nl, index, &list, &count, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		if (list[i].family == AF_INET && list[i].prefix == network->prefix4 && memcmp(list[i].byte, &network->gateway4, 4) == 0)
+		if (list[i].family == AF_INET && list[i].prefix == network->prefix4 &&
+		    memcmp(list[i].byte, &network->gateway4, 4) == 0)
 			missing4 = false;
-		if (list[i].family == AF_INET6 && list[i].prefix == network->prefix6 && memcmp(list[i].byte, &network->gateway6, 16) == 0)
+		if (list[i].family == AF_INET6 && list[i].prefix == network->prefix6 &&
+		    memcmp(list[i].byte, &network->gateway6, 16) == 0)
 			missing6 = false;
 	}
 	return !missing4 && !missing6;

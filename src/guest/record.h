@@ -63,6 +63,7 @@ int record_monitor_pidfd(const struct record *record);
  * STATE_BROKEN: leftovers of a start or stop that was killed; the next command that takes the lock repairs. */
 enum state guest_state(const struct store *store, const char *name, struct record *ret_record);
 
-/* The same for a guest that the caller has locked: nobody else starts or stops it now, so a half start is broken and a guest whose stop
- * was killed runs. Stopping is one whose init has ended and whose monitor waits for the lock to clear up, or to start it again. */
+/* The same for a guest that the caller has locked: nobody else starts or stops it now, so a half start is broken and a
+ * guest whose stop was killed runs. Stopping is one whose init has ended and whose monitor waits for the lock, to clear
+ * up or to start it again. */
 enum state guest_state_locked(const struct guest *guest, struct record *ret_record);

@@ -194,7 +194,7 @@ static int check_member(enum section section, const char *member, struct err *er
 {
 	bool network = section == SECTION_NETWORK;
 	int r = types_check_name(network ? "the interface's name" : "the section's name", member, network ? 15 : SPEC_MEMBER_MAX,
-	                         err);
+				 err);
 
 	if (r < 0)
 		return r;
@@ -317,7 +317,7 @@ int spec_value_set(void *element, const struct spec_name *name, const char *valu
 		*err = fault;
 		err->code = ERR_FAILED; /* whoever took the value from a command line says "usage" */
 		(void)str_print(err->what, sizeof err->what, "%s%s%s.%s: %.160s", section_table[name->section].name,
-		                *name->member ? "." : "", name->member, name->key->name, fault.what);
+				*name->member ? "." : "", name->member, name->key->name, fault.what);
 	}
 	return r;
 }

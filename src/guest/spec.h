@@ -49,9 +49,9 @@ struct spec {
 		char *hostname; /* NULL: the guest's name */
 		bool autostart;
 		uint64_t start_order;
-		uint64_t start_delay;  /* ms */
-		char *groups;          /* words */
-		char *image; /* image key it was cloned from */
+		uint64_t start_delay; /* ms */
+		char *groups;         /* words */
+		char *image;          /* image key it was cloned from */
 		char *template_name;
 		int storage;           /* enum storage_type */
 		char *arch;            /* personality: NULL = the host's */
@@ -77,7 +77,7 @@ struct spec {
 		char *keep_caps, *drop_caps; /* words, beside the default set */
 		char *seccomp;               /* path of a list, "default" or "none" */
 		bool time_namespace;
-		int apparmor;               /* enum apparmor_use */
+		int apparmor; /* enum apparmor_use */
 	} security;
 	struct spec_network networks[SPEC_NETWORKS_MAX];
 	size_t network_count;

@@ -56,7 +56,7 @@ static int check_mount(const struct spec *spec, size_t index, struct err *err)
 	}
 	if (!mount->type && *mount->source != '/')
 		return err_set(err, ERR_FAILED, "mount.%s.source: '%s' is not an absolute path, and no type is given", mount->name,
-		               mount->source);
+			       mount->source);
 	if (!mount->type && has_parent_part(mount->source))
 		return err_set(err, ERR_FAILED, "mount.%s.source: '%s' has '..' in it", mount->name, mount->source);
 	if (same_path(mount->target, "/"))
@@ -64,20 +64,20 @@ static int check_mount(const struct spec *spec, size_t index, struct err *err)
 	for (size_t i = 0; i < index; i++)
 		if (same_path(spec->mounts[i].target, mount->target))
 			return err_set(err, ERR_FAILED, "[mount %s] and [mount %s] both have the target %s", spec->mounts[i].name,
-			               mount->name, mount->target);
+				       mount->name, mount->target);
 	return 0;
 }
 
 /* Networks */
 
 static int check_gateway(const struct spec_network *network, const struct address_value *address, const struct ip_value *gateway,
-                         const char *six, struct err *err)
+			 const char *six, struct err *err)
 {
 	if (!gateway->set)
 		return 0;
 	if (address->mode == ADDRESS_NONE)
 		return err_set(err, ERR_FAILED, "network.%s.gateway%s needs an address, and address%s is none", network->name, six,
-		               six);
+			       six);
 	if (address->mode == ADDRESS_STATIC && !memcmp(address->byte, gateway->byte, sizeof gateway->byte))
 		return err_set(err, ERR_FAILED, "network.%s.gateway%s is the guest's own address", network->name, six);
 	return 0;
@@ -99,7 +99,7 @@ static int check_pair(const struct spec_network *a, const struct spec_network *b
 
 	if (a->default_route && b->default_route && (both4 || both6)) {
 		int r = err_set(err, ERR_FAILED, "[network %s] and [network %s] both take the IPv%c default route", a->name,
-		                b->name, both4 ? '4' : '6');
+				b->name, both4 ? '4' : '6');
 
 		(void)err_hint(err, "give one of them default-route = no");
 		return r;
@@ -151,8 +151,8 @@ static int check_caps(const char *keep, const char *drop, struct err *err)
 			drop_len = skip_prefix(&other, drop_len);
 			if (keep_len == drop_len && !strncasecmp(word, other, keep_len))
 				return err_set(err, ERR_FAILED,
-				               "capability '%.*s' is both in keep-capabilities and in drop-capabilities",
-				               (int)keep_len, word);
+					       "capability '%.*s' is both in keep-capabilities and in drop-capabilities",
+					       (int)keep_len, word);
 		}
 	}
 	return 0;

@@ -104,7 +104,7 @@ static void set_key(const char *text, const struct place *place, const struct sp
 	} else {
 		add_before(text, strlen(text), out);
 		buf_addf(out, "%s[%s%s%s]\n", *text ? "\n" : "", section_table[name->section].name, *name->member ? " " : "",
-		         name->member);
+			 name->member);
 		add_line(name, value, out);
 	}
 }

@@ -71,7 +71,7 @@ static void add_element(const struct spec *spec, enum section section, size_t in
 				buf_add(out, "\n");
 			}
 			buf_addf(out, "[%s%s%s]\n", section_table[section].name, many ? " " : "",
-			         spec_element_name(spec, section, index));
+				 spec_element_name(spec, section, index));
 			begun = true;
 		}
 		if (text)
@@ -115,7 +115,7 @@ static struct json_object *element_json(const struct spec *spec, enum section se
 	for (size_t i = 0; object && i < key_count; i++)
 		if (key_table[i].section == section)
 			add_member(object, key_table[i].name,
-			           key_table[i].type->json(&key_table[i], spec_field_const(element, &key_table[i])));
+				   key_table[i].type->json(&key_table[i], spec_field_const(element, &key_table[i])));
 	return object;
 }
 

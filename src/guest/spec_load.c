@@ -47,7 +47,7 @@ static void begin_section(struct parse *parse, const char *text)
 		parse->element = spec_element(parse->spec, section, parse->name.member);
 		if (parse->element)
 			before = section == SECTION_NETWORK ? ((struct spec_network *)parse->element)->line
-			                                    : ((struct spec_mount *)parse->element)->line;
+							    : ((struct spec_mount *)parse->element)->line;
 		else
 			r = spec_element_add(parse->spec, section, parse->name.member, parse->line, &parse->element, &parse->err);
 	} else {
@@ -56,7 +56,7 @@ static void begin_section(struct parse *parse, const char *text)
 	}
 	if (before) {
 		r = err_set(&parse->err, ERR_FAILED, "section [%s%s%s] is there twice: lines %d and %d",
-		            section_table[section].name, *parse->name.member ? " " : "", parse->name.member, before, parse->line);
+			    section_table[section].name, *parse->name.member ? " " : "", parse->name.member, before, parse->line);
 		(void)err_hint(&parse->err, "put the keys of both into one");
 	}
 	if (r < 0) {
@@ -92,8 +92,8 @@ static int check_line(struct parse *parse, const char *line)
 
 	if (line[name] != '=')
 		return err_set(err, ERR_FAILED,
-		               line[name] ? "a key and its value are parted by ':', not '='"
-		                          : "the line is neither KEY = VALUE, a [section], nor a # comment");
+			       line[name] ? "a key and its value are parted by ':', not '='"
+					  : "the line is neither KEY = VALUE, a [section], nor a # comment");
 	if (!name)
 		return err_set(err, ERR_FAILED, "there is no key before '='");
 #if !HAVE_DECL_INI_ALLOW_MULTILINE
@@ -237,7 +237,7 @@ static int parse_all(struct parse *parse)
 {
 	if (parse->len > SPEC_FILE_MAX)
 		return err_set(&parse->err, ERR_FAILED, "%s has %zu bytes, %d is the most", parse->shown, parse->len,
-		               SPEC_FILE_MAX);
+			       SPEC_FILE_MAX);
 	int r = check_bytes(parse);
 
 	if (r < 0)
@@ -281,7 +281,7 @@ int spec_load(int dir_fd, const char *name, const char *shown, struct spec **ret
 
 	if (r < 0) {
 		r = r == -EFBIG ? err_set(err, ERR_FAILED, "%s is larger than %d KiB", shown, SPEC_FILE_MAX >> 10)
-		                : err_num(err, r, "read %s", shown);
+				: err_num(err, r, "read %s", shown);
 		(void)err_where(err, shown, 0);
 		return r;
 	}

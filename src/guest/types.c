@@ -80,7 +80,7 @@ static int u64_store(const struct key *key, uint64_t value, const char *text, vo
 
 		key->type->format(key, &bound, &shown);
 		return err_set(err, ERR_FAILED, "'%s' is %s than %s, the %s", text, value < key->min ? "less" : "more",
-		               shown.data ? shown.data : "?", value < key->min ? "least" : "most");
+			       shown.data ? shown.data : "?", value < key->min ? "least" : "most");
 	}
 	if (value == unset)
 		return err_set(err, ERR_FAILED, "'%s' is too large", text);

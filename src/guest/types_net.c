@@ -86,8 +86,8 @@ static int host_address(const struct key *key, const char *text, uint8_t byte[16
 		return err_set(err, ERR_FAILED, "'%s' is not an IPv%d address", text, (int)key->max);
 	const struct in6_addr *in6 = (const struct in6_addr *)read;
 	bool bad = key->max == 6 ? IN6_IS_ADDR_UNSPECIFIED(in6) || IN6_IS_ADDR_LOOPBACK(in6) || IN6_IS_ADDR_MULTICAST(in6) ||
-	                                   IN6_IS_ADDR_V4MAPPED(in6)
-	                         : read[0] == 0 || read[0] == 127 || read[0] >= 224;
+					   IN6_IS_ADDR_V4MAPPED(in6)
+				 : read[0] == 0 || read[0] == 127 || read[0] >= 224;
 
 	if (bad)
 		return err_set(err, ERR_FAILED, "'%s' cannot be the address of an interface", text);
@@ -130,7 +130,7 @@ static int address_parse(const struct key *key, const char *text, void *field, s
 	}
 	if (str_to_u64(slash + 1, 1, key->max == 6 ? 128 : 32, &prefix) < 0)
 		return err_set(err, ERR_FAILED, "'%s': the length behind the slash must be 1 to %d", text,
-		               key->max == 6 ? 128 : 32);
+			       key->max == 6 ? 128 : 32);
 	auto_free char *address = strndup(text, (size_t)(slash - text));
 
 	if (!address)
@@ -140,7 +140,7 @@ static int address_parse(const struct key *key, const char *text, void *field, s
 		return r;
 	if (key->max == 4 && is_edge(value.byte, (unsigned)prefix))
 		return err_set(err, ERR_FAILED, "'%s' is the first or last address of its network, which no interface can have",
-		               text);
+			       text);
 	value.prefix = (uint8_t)prefix;
 	*(struct address_value *)field = value;
 	return 0;

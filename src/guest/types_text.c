@@ -16,10 +16,10 @@
 static size_t utf8_length(const unsigned char *s, size_t len)
 {
 	size_t need = s[0] < 0x80                   ? 1
-	              : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-	              : (s[0] & 0xf0) == 0xe0       ? 3
-	              : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-	                                            : 0;
+		      : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		      : (s[0] & 0xf0) == 0xe0       ? 3
+		      : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						    : 0;
 
 	if (!need || need > len)
 		return 0;
@@ -74,7 +74,7 @@ static int text_read(const struct key *key, const char *text, size_t max, char *
 
 /* Reads, checks with check, and replaces the field. */
 static int text_store(const struct key *key, const char *text, void *field, size_t max,
-                      int (*check)(const struct key *key, const char *text, struct err *err), struct err *err)
+		      int (*check)(const struct key *key, const char *text, struct err *err), struct err *err)
 {
 	auto_free char *value = NULL;
 	int r = text_read(key, text, max, &value, err);
@@ -154,7 +154,7 @@ int types_check_name(const char *what, const char *text, size_t max, struct err 
 	for (; *text; text++)
 		if (!is_name_byte(*text))
 			return err_set(err, ERR_FAILED, "%s has a byte (0x%02x) that is no letter, digit, '.', '_' or '-'", what,
-			               (unsigned char)*text);
+				       (unsigned char)*text);
 	return 0;
 }
 
@@ -189,12 +189,12 @@ static int hostname_check(const struct key *key, const char *text, struct err *e
 
 		if (!len || len > 63 || label[0] == '-' || label[len - 1] == '-')
 			return err_set(err, ERR_FAILED,
-			               "'%s' is not a host name: each part has 1 to 63 bytes and neither begins nor ends with '-'",
-			               text);
+				       "'%s' is not a host name: each part has 1 to 63 bytes and neither begins nor ends with '-'",
+				       text);
 		for (size_t i = 0; i < len; i++)
 			if (!is_name_byte(label[i]) || label[i] == '_')
 				return err_set(err, ERR_FAILED, "'%s' is not a host name: it may hold letters, digits, '-' and '.'",
-				               text);
+					       text);
 		if (!label[len])
 			return 0;
 		label += len + 1;
@@ -314,7 +314,7 @@ static int cpuset_read(const char *text, bool cpus[CPUS_MAX], struct err *err)
 		last = first;
 		if (!good || (dash && (str_to_u64(dash, 0, CPUS_MAX - 1, &last) < 0 || last < first)))
 			return err_set(err, ERR_FAILED, "'%.*s' is neither a CPU's number nor a range of them (0-3)", (int)len,
-			               word);
+				       word);
 		for (; first <= last; first++)
 			cpus[first] = true;
 	}

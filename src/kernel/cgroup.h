@@ -19,8 +19,7 @@ struct cgroup_limits {         /* UINT64_MAX or NULL: not set */
 	const char *cpuset;
 };
 
-#define CGROUP_LIMITS_NONE \
-	((struct cgroup_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL})
+#define CGROUP_LIMITS_NONE ((struct cgroup_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL})
 
 /* What a child needs to enter a guest's groups by itself: a descriptor of the cgroup2 folder for
  * CLONE_INTO_CGROUP, and on a hybrid host one of each v1 hierarchy's `tasks`. */

@@ -79,11 +79,11 @@ const struct cgroup_layout_map *cgroup_layout(void)
 
 	if (read_once)
 		return &map;
-	read_once = true;
 	auto_free char *text = NULL;
 
 	if (file_read(AT_FDCWD, "/proc/self/mountinfo", 8 << 20, &text, NULL) < 0)
-		return &map;
+		return &map; /* read again when it is asked for again: what was made must be undone */
+	read_once = true;
 	char *rest = text;
 
 	for (char *line; (line = strsep(&rest, "\n"));)

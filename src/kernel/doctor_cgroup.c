@@ -22,12 +22,12 @@ static const struct {
 	const char *means, *fix;
 } controllers[] = {
 	{"memory", HOST_WARN, "limits.memory and limits.swap are refused, and memory use is not shown",
-         "boot with cgroup_enable=memory"},
+	 "boot with cgroup_enable=memory"},
 	{"cpu", HOST_WARN, "limits.cpus and limits.cpu-weight are refused",
-         "a kernel with CONFIG_CGROUP_SCHED and CONFIG_CFS_BANDWIDTH"},
+	 "a kernel with CONFIG_CGROUP_SCHED and CONFIG_CFS_BANDWIDTH"},
 	{"cpuset", HOST_INFO, "limits.cpuset is refused", "a kernel with CONFIG_CPUSETS"},
 	{"pids", HOST_WARN, "limits.processes is refused: a fork bomb in a guest takes the host's processes",
-         "a kernel with CONFIG_CGROUP_PIDS"},
+	 "a kernel with CONFIG_CGROUP_PIDS"},
 	{"io", HOST_INFO, "disk bandwidth cannot be limited", "a kernel with CONFIG_BLK_CGROUP"},
 	{"hugetlb", HOST_INFO, "huge pages cannot be limited", "a kernel with CONFIG_CGROUP_HUGETLB"},
 };
@@ -148,14 +148,14 @@ static void check_group_files(struct doctor *d)
 		return;
 	if (mkdir(group, 0700) < 0) {
 		doctor_result(d,
-		              &(struct doctor_note){
+			      &(struct doctor_note){
 				      .topic = "cgroup",
 				      .name = "new groups",
 				      .level = HOST_BAD,
 				      .means = "no cgroup can be made for a guest",
 				      .fix = "mount cgroup2 writable; in a container: delegate a cgroup",
 			      },
-		              -errno);
+			      -errno);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -191,13 +191,13 @@ void doctor_cgroup(struct doctor *d)
 		return;
 	}
 	snprintf(found, sizeof(found), "%s at %s%s", host->cgroup_layout == CGROUP_UNIFIED ? "unified" : "hybrid", host->cgroup2,
-	         host->systemd ? ", systemd" : "");
+		 host->systemd ? ", systemd" : "");
 	doctor_add(d, &(struct doctor_note){.topic = "cgroup", .name = "layout", .level = HOST_GOOD, .found = found});
 	check_controllers(d);
 	check_group_files(d);
 	if (host->cgroup_layout == CGROUP_UNIFIED && d->root)
 		doctor_result(d,
-		              &(struct doctor_note){
+			      &(struct doctor_note){
 				      .topic = "cgroup",
 				      .name = "device program",
 				      .level = HOST_WARN,
@@ -205,5 +205,5 @@ void doctor_cgroup(struct doctor *d)
 					       "devices anyway",
 				      .fix = "a kernel with CONFIG_CGROUP_BPF",
 			      },
-		              doctor_try(try_bpf, NULL));
+			      doctor_try(try_bpf, NULL));
 }

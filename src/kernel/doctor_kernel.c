@@ -25,9 +25,9 @@ static void check_version(struct doctor *d)
 	struct utsname name;
 	int major = 0, minor = 0;
 	struct doctor_note note = {.topic = "kernel",
-	                           .name = "version",
-	                           .level = HOST_GOOD,
-	                           .fix = "a newer kernel: linux-image-amd64 from backports"};
+				   .name = "version",
+				   .level = HOST_GOOD,
+				   .fix = "a newer kernel: linux-image-amd64 from backports"};
 
 	if (uname(&name) < 0)
 		return;
@@ -113,7 +113,7 @@ static void check_namespaces(struct doctor *d)
 		{"cgroup namespace", CLONE_NEWCGROUP, HOST_BAD, "no guest can be started"},
 		{"user namespace", CLONE_NEWUSER, HOST_BAD, "only privileged guests can be started, whose root is the host's root"},
 		{"time namespace", CLONE_NEWTIME, HOST_INFO,
-	         "guests see the host's uptime; a guest moved to another host sees its clocks jump"},
+		 "guests see the host's uptime; a guest moved to another host sees its clocks jump"},
 	};
 
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
@@ -125,8 +125,8 @@ static void check_namespaces(struct doctor *d)
 			.level = spaces[i].level,
 			.means = spaces[i].means,
 			.fix = rc == -ENOSPC  ? "sysctl user.max_*_namespaces: raise the limit"
-		               : rc == -EPERM ? "run as root, outside of a container that forbids it"
-		                              : "a kernel with this namespace type (CONFIG_NAMESPACES and below)",
+			       : rc == -EPERM ? "run as root, outside of a container that forbids it"
+					      : "a kernel with this namespace type (CONFIG_NAMESPACES and below)",
 		};
 
 		if (!d->root && spaces[i].flag != CLONE_NEWUSER) {
@@ -154,8 +154,8 @@ static void check_user_namespaces(struct doctor *d)
 				      .topic = "kernel",
 				      .name = "user.max_user_namespaces",
 				      .level = number == 0   ? HOST_BAD
-		                               : number < 64 ? HOST_WARN
-		                                             : HOST_GOOD,
+					       : number < 64 ? HOST_WARN
+							     : HOST_GOOD,
 				      .found = found,
 				      .means = "only so many user namespaces may exist for each user",
 				      .fix = "sysctl -w user.max_user_namespaces=65536",
@@ -171,14 +171,14 @@ static void check_user_namespaces(struct doctor *d)
 	else if (doctor_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &number) == 0 && number == 1)
 		fix = "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";
 	doctor_result(d,
-	              &(struct doctor_note){
+		      &(struct doctor_note){
 			      .topic = "kernel",
 			      .name = "unprivileged user namespaces",
 			      .level = HOST_INFO,
 			      .means = "guests run all the same; programs inside them that make their own sandbox may not",
 			      .fix = fix,
 		      },
-	              rc);
+		      rc);
 }
 
 static void check_devices(struct doctor *d)
@@ -247,21 +247,21 @@ void doctor_security(struct doctor *d)
 	long long number;
 
 	doctor_result(d,
-	              &(struct doctor_note){
+		      &(struct doctor_note){
 			      .topic = "security",
 			      .name = "seccomp",
 			      .level = HOST_BAD,
 			      .means = "guests' system calls cannot be filtered; only guests with security.seccomp = none start",
 			      .fix = "a kernel with CONFIG_SECCOMP_FILTER",
 		      },
-	              rc);
+		      rc);
 	check_apparmor(d);
 	doctor_add(d, &(struct doctor_note){
 			      .topic = "security",
 			      .name = "CAP_SYS_RESOURCE",
 			      .level = host_get()->cap_sys_resource ? HOST_GOOD
-	                               : d->root                    ? HOST_WARN
-	                                                            : HOST_INFO,
+				       : d->root                    ? HOST_WARN
+								    : HOST_INFO,
 			      .found = host_get()->cap_sys_resource ? "yes" : "no",
 			      .means = "limits above the caller's own (open files, for one) cannot be given to guests",
 			      .fix = d->root ? "run isle outside of a container that drops the capability" : "sudo isle doctor",

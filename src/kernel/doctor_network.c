@@ -98,22 +98,22 @@ void doctor_network(struct doctor *d)
 		{"bridge", HOST_WARN, try_bridge, NULL, "guests have no network but 'none'", "modprobe bridge"},
 		{"veth", HOST_WARN, try_veth, NULL, "guests have no network but 'none'", "modprobe veth"},
 		{"nftables", HOST_WARN, try_nft, filter, "guests' packets cannot be filtered",
-	         "apt install libnftables1; modprobe nf_tables"},
+		 "apt install libnftables1; modprobe nf_tables"},
 		{"nftables NAT", HOST_WARN, try_nft, nat, "guests on a private network reach nothing beyond the host",
-	         "modprobe nft_masq"},
+		 "modprobe nft_masq"},
 		{"nftables on bridges", HOST_WARN, try_nft, frames, "guests could forge addresses on their bridge",
-	         "modprobe nft_meta_bridge"},
+		 "modprobe nft_meta_bridge"},
 	};
 
 	for (size_t i = 0; d->root && i < sizeof(probes) / sizeof(probes[0]); i++)
 		doctor_result(d,
-		              &(struct doctor_note){
+			      &(struct doctor_note){
 				      .topic = "network",
 				      .name = probes[i].name,
 				      .level = probes[i].level,
 				      .means = probes[i].means,
 				      .fix = probes[i].fix,
 			      },
-		              doctor_try(probes[i].fn, probes[i].arg));
+			      doctor_try(probes[i].fn, probes[i].arg));
 	check_forwarding(d);
 }

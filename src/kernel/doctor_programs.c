@@ -19,7 +19,7 @@ struct needed {
 static const struct needed programs[] = {
 	{"debootstrap", "debootstrap", HOST_WARN, "the template debian cannot make images"},
 	{"/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring", HOST_WARN,
-         "signatures of Debian's archive cannot be verified, so the template debian refuses"},
+	 "signatures of Debian's archive cannot be verified, so the template debian refuses"},
 	{"gpgv", "gpgv", HOST_WARN, "signatures cannot be verified, so the template debian refuses"},
 	{"busybox", "busybox-static", HOST_INFO, "the template busybox cannot make images"},
 	{"/usr/share/lxc/templates/lxc-debian", "lxc-templates", HOST_INFO, "LXC's own templates (-t lxc-debian) are not there"},
@@ -56,7 +56,7 @@ void doctor_programs(struct doctor *d)
 	void *library = dlopen("libnftables.so.1", RTLD_LAZY | RTLD_LOCAL);
 
 	doctor_add(d,
-	           &(struct doctor_note){
+		   &(struct doctor_note){
 			   .topic = "programs",
 			   .name = "libnftables",
 			   .level = library ? HOST_GOOD : HOST_WARN,
@@ -87,24 +87,24 @@ static const struct {
 	const char *means;
 } limits[] = {
 	{"fs.inotify.max_user_instances", "/proc/sys/fs/inotify/max_user_instances", 128, 1024,
-         "systemd and desktop programs in a guest run out of inotify instances"},
+	 "systemd and desktop programs in a guest run out of inotify instances"},
 	{"fs.inotify.max_user_watches", "/proc/sys/fs/inotify/max_user_watches", 8192, 65536,
-         "guests' programs run out of inotify watches"},
+	 "guests' programs run out of inotify watches"},
 	{"kernel.keys.maxkeys", "/proc/sys/kernel/keys/maxkeys", 200, 2000,
-         "services in privileged guests, which share root's keys, fail to start"},
+	 "services in privileged guests, which share root's keys, fail to start"},
 	{"kernel.pid_max", "/proc/sys/kernel/pid_max", 32768, 4194304, "all guests together run out of process ids"},
 	{"kernel.threads-max", "/proc/sys/kernel/threads-max", 8192, 16384, "all guests together run out of threads"},
 	{"kernel.pty.max", "/proc/sys/kernel/pty/max", 1024, 4096, "all guests together run out of pseudo terminals"},
 	{"fs.file-max", "/proc/sys/fs/file-max", 100000, 1000000, "all guests together run out of open files"},
 	{"fs.nr_open", "/proc/sys/fs/nr_open", 524288, 1048576, "guests' limits of open files are cut to this"},
 	{"fs.aio-max-nr", "/proc/sys/fs/aio-max-nr", 65536, 1048576,
-         "databases in several guests run out of asynchronous requests"},
+	 "databases in several guests run out of asynchronous requests"},
 	{"vm.max_map_count", "/proc/sys/vm/max_map_count", 65530, 262144,
-         "programs that map many files (search engines) refuse to start in guests"},
+	 "programs that map many files (search engines) refuse to start in guests"},
 	{"net.ipv4.neigh.default.gc_thresh3", "/proc/sys/net/ipv4/neigh/default/gc_thresh3", 1024, 8192,
-         "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
+	 "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
 	{"net.ipv6.neigh.default.gc_thresh3", "/proc/sys/net/ipv6/neigh/default/gc_thresh3", 1024, 8192,
-         "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
+	 "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
 };
 
 void doctor_limits(struct doctor *d)
@@ -121,8 +121,8 @@ void doctor_limits(struct doctor *d)
 				      .topic = "limits",
 				      .name = limits[i].name,
 				      .level = number < limits[i].minimum  ? HOST_WARN
-		                               : number < limits[i].wanted ? HOST_INFO
-		                                                           : HOST_GOOD,
+					       : number < limits[i].wanted ? HOST_INFO
+									   : HOST_GOOD,
 				      .found = found,
 				      .means = limits[i].means,
 				      .fix = fix,

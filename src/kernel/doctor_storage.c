@@ -87,13 +87,13 @@ static void check_room(struct doctor *d)
 	bool noexec = flags.f_flag & ST_NOEXEC, bad = flags.f_flag & (ST_NOEXEC | ST_NOSUID | ST_NODEV | ST_RDONLY);
 
 	snprintf(found, sizeof(found), "%s%s%s%s", flags.f_flag & ST_RDONLY ? "ro " : "", noexec ? "noexec " : "",
-	         flags.f_flag & ST_NOSUID ? "nosuid " : "", flags.f_flag & ST_NODEV ? "nodev" : "");
+		 flags.f_flag & ST_NOSUID ? "nosuid " : "", flags.f_flag & ST_NODEV ? "nodev" : "");
 	doctor_add(d, &(struct doctor_note){
 			      .topic = "storage",
 			      .name = "mount flags",
 			      .level = !bad                                   ? HOST_GOOD
-	                               : noexec || (flags.f_flag & ST_RDONLY) ? HOST_BAD
-	                                                                      : HOST_WARN,
+				       : noexec || (flags.f_flag & ST_RDONLY) ? HOST_BAD
+									      : HOST_WARN,
 			      .found = bad ? found : "none that harm",
 			      .means = "guests inherit them: nosuid breaks su and sudo inside, noexec every program",
 			      .fix = "mount -o remount,rw,exec,suid,dev (and in /etc/fstab)",
@@ -234,14 +234,14 @@ static void check_mounts(struct doctor *d)
 
 	if (rc < 0) {
 		doctor_result(d,
-		              &(struct doctor_note){
+			      &(struct doctor_note){
 				      .topic = "storage",
 				      .name = "writing",
 				      .level = HOST_BAD,
 				      .means = "no guest can be created there",
 				      .fix = "make the folder of guests writable, or use another with -P DIR",
 			      },
-		              rc);
+			      rc);
 		if (*s.path)
 			remove_scratch(d->guests_dir, &s);
 		return;
@@ -257,24 +257,24 @@ static void check_mounts(struct doctor *d)
 		},
 		doctor_try(try_idmapped, &s));
 	doctor_result(d,
-	              &(struct doctor_note){
+		      &(struct doctor_note){
 			      .topic = "storage",
 			      .name = "overlay",
 			      .level = HOST_WARN,
 			      .means = "guests cannot share an image's files: each is a full copy (storage dir)",
 			      .fix = "modprobe overlay; guests on a file system that overlay takes (ext4, xfs, btrfs)",
 		      },
-	              doctor_try(try_overlay, &s));
+		      doctor_try(try_overlay, &s));
 	s.idmapped = true;
 	doctor_result(d,
-	              &(struct doctor_note){
+		      &(struct doctor_note){
 			      .topic = "storage",
 			      .name = "overlay on id-mapped layers",
 			      .level = HOST_WARN,
 			      .means = "overlay guests need the owners of their image's files shifted on disk",
 			      .fix = "Linux 5.19 or newer",
 		      },
-	              doctor_try(try_overlay, &s));
+		      doctor_try(try_overlay, &s));
 	remove_scratch(d->guests_dir, &s);
 }
 

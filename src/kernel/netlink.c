@@ -22,7 +22,8 @@ static int connect_socket(struct netlink *nl, struct err *err)
 		return err_num(err, ENOMEM, "open a netlink socket");
 	result = nl_connect(nl->sock, NETLINK_ROUTE);
 	if (result < 0)
-		return err_num(err, result == -NLE_NOMEM ? ENOMEM : EPROTONOSUPPORT, "open a netlink socket (%s)", nl_geterror(result));
+		return err_num(err, result == -NLE_NOMEM ? ENOMEM : EPROTONOSUPPORT, "open a netlink socket (%s)",
+			       nl_geterror(result));
 	nl->fd = nl_socket_get_fd(nl->sock);
 
 	(void)setsockopt(nl->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)); /* only makes errors less clear */

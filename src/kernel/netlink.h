@@ -20,11 +20,11 @@ int netlink_index(struct netlink *nl, const char *name);
 
 struct netlink_link {
 	int index;
-	bool up;            /* administratively */
-	char kind[16];      /* "bridge", "veth", ...; "" for hardware */
-	uint8_t mac[6];     /* zeroes where the link has none of six bytes */
+	bool up;        /* administratively */
+	char kind[16];  /* "bridge", "veth", ...; "" for hardware */
+	uint8_t mac[6]; /* zeroes where the link has none of six bytes */
 	unsigned mtu;
-	int master;         /* index of its bridge or bond, 0: none */
+	int master; /* index of its bridge or bond, 0: none */
 };
 /* What a link is, by one RTM_GETLINK. -ENODEV, with err set, when there is none. */
 int netlink_get(struct netlink *nl, const char *name, struct netlink_link *ret, struct err *err);
@@ -32,31 +32,31 @@ int netlink_get(struct netlink *nl, const char *name, struct netlink_link *ret, 
 struct netlink_bridge {
 	const char *name;
 	const uint8_t *mac;
-	unsigned mtu;       /* 0: default */
+	unsigned mtu; /* 0: default */
 };
 /* The bridge is born down: set what must be set before packets flow, then netlink_set_up. -EEXIST when the name is taken. */
 int netlink_add_bridge(struct netlink *nl, const struct netlink_bridge *bridge, struct err *err);
 
 struct netlink_veth {
-	const char *host;          /* name on this side */
-	const char *inside;        /* name on the other */
+	const char *host;   /* name on this side */
+	const char *inside; /* name on the other */
 	const uint8_t *inside_mac;
-	int inside_netns_fd;       /* the peer is born there */
-	const char *bridge;        /* the host end's master, NULL: none */
-	unsigned mtu;              /* 0: the bridge's */
+	int inside_netns_fd; /* the peer is born there */
+	const char *bridge;  /* the host end's master, NULL: none */
+	unsigned mtu;        /* 0: the bridge's */
 };
 /* One RTM_NEWLINK; the host end is born up, without IPv6 link-local address. -EEXIST when a name is taken. */
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
 
 struct netlink_inside {
-	const char *link;          /* "eth0"; NULL: only lo is set up */
-	unsigned mtu;              /* 0: as it is */
+	const char *link; /* "eth0"; NULL: only lo is set up */
+	unsigned mtu;     /* 0: as it is */
 	bool has4, has6;
 	struct in_addr address4;
 	uint8_t prefix4;
 	struct in6_addr address6;
 	uint8_t prefix6;
-	const struct in_addr *gateway4;  /* NULL: no default route; one outside the prefix is reached on-link */
+	const struct in_addr *gateway4; /* NULL: no default route; one outside the prefix is reached on-link */
 	const struct in6_addr *gateway6;
 };
 /* Everything of a fresh namespace in two sends: lo up, link up, addresses (IPv6 without DAD), default routes. */
@@ -80,14 +80,22 @@ int netlink_add_default_route(struct netlink *nl, const char *link, int family, 
 
 /* Calls fn for each IPv4/IPv6 address and route prefix of this namespace (to find a free subnet). */
 int netlink_each_prefix(struct netlink *nl, int family, void (*fn)(void *arg, const void *address, uint8_t prefix), void *arg,
-                        struct err *err);
+			struct err *err);
 
 /* Addresses of all links, for list and info. Caller frees *ret. */
-struct netlink_address { char link[IFNAMSIZ]; int family; uint8_t byte[16]; uint8_t prefix; uint8_t scope; };
+struct netlink_address {
+	char link[IFNAMSIZ];
+	int family;
+	uint8_t byte[16];
+	uint8_t prefix;
+	uint8_t scope;
+};
 int netlink_addresses(struct netlink *nl, struct netlink_address **ret, size_t *ret_count, struct err *err);
 
 /* Addresses of one link, which the kernel picks out; .link is left empty. Caller frees *ret. */
 int netlink_link_addresses(struct netlink *nl, int index, struct netlink_address **ret, size_t *ret_count, struct err *err);
 
-struct netlink_stats { uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped; };
+struct netlink_stats {
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped;
+};
 int netlink_link_stats(struct netlink *nl, const char *link, struct netlink_stats *ret, struct err *err);

@@ -13,7 +13,7 @@
 #include "netlink_batch.h"
 
 #define LOOPBACK_INDEX 1 /* in every network namespace */
-#define DUMP_ATTEMPTS 5  /* a dump that changes disturbed is asked for again */
+#define DUMP_ATTEMPTS  5 /* a dump that changes disturbed is asked for again */
 
 static size_t address_size(int family)
 {
@@ -194,7 +194,7 @@ static void pass_prefix(void *arg, struct nlmsghdr *header)
 }
 
 int netlink_each_prefix(struct netlink *nl, int family, void (*fn)(void *arg, const void *address, uint8_t prefix), void *arg,
-                        struct err *err)
+			struct err *err)
 {
 	struct prefixes prefixes = {.family = family, .fn = fn, .arg = arg};
 	struct ifaddrmsg addresses = {.ifa_family = (uint8_t)family};
@@ -268,8 +268,8 @@ static void keep_address(void *arg, struct nlmsghdr *header)
 		l->failed = true;
 		return;
 	}
-	l->list[l->count] = (struct netlink_address){
-		.family = info->ifa_family, .prefix = info->ifa_prefixlen, .scope = info->ifa_scope};
+	l->list[l->count] =
+		(struct netlink_address){.family = info->ifa_family, .prefix = info->ifa_prefixlen, .scope = info->ifa_scope};
 	memcpy(l->list[l->count].byte, nla_data(attr), address_size(info->ifa_family));
 	l->index[l->count++] = (int)info->ifa_index;
 }

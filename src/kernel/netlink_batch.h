@@ -13,9 +13,9 @@
 #include "../base/err.h"
 #include "netlink.h"
 
-#define BATCH_MAX 16
+#define BATCH_MAX       16
 #define NETLINK_WAITERS 16
-#define NETLINK_BUFFER 32768 /* the kernel fills a dump's packets up to this */
+#define NETLINK_BUFFER  32768 /* the kernel fills a dump's packets up to this */
 
 struct netlink {
 	struct nl_sock *sock;
@@ -29,7 +29,7 @@ struct netlink {
 struct batch_entry {
 	struct nl_msg *msg;
 	bool done;
-	int fine;           /* an errno that is success here, 0: none */
+	int fine; /* an errno that is success here, 0: none */
 	char what[160];
 };
 

@@ -16,13 +16,13 @@
 #include "netlink_batch.h"
 
 #define POLL_FIRST_NS 50000
-#define POLL_LAST_NS 1000000
+#define POLL_LAST_NS  1000000
 
 struct removal {
 	const char *name;
 	uint32_t seq;
-	pid_t child;   /* 0: none, the request has its answer */
-	int result;    /* -EINPROGRESS until known */
+	pid_t child; /* 0: none, the request has its answer */
+	int result;  /* -EINPROGRESS until known */
 };
 
 /* Asks without the kernel's link lock, in the socket's own namespace. */

@@ -36,9 +36,12 @@ static void read_stats(struct nlattr *attr, struct netlink_stats *ret)
 
 	(void)nla_memcpy(&stats, attr, sizeof(stats)); /* an older kernel's structure is shorter */
 	*ret = (struct netlink_stats){
-		.rx_bytes = stats.rx_bytes, .tx_bytes = stats.tx_bytes,
-		.rx_packets = stats.rx_packets, .tx_packets = stats.tx_packets,
-		.rx_dropped = stats.rx_dropped, .tx_dropped = stats.tx_dropped,
+		.rx_bytes = stats.rx_bytes,
+		.tx_bytes = stats.tx_bytes,
+		.rx_packets = stats.rx_packets,
+		.tx_packets = stats.tx_packets,
+		.rx_dropped = stats.rx_dropped,
+		.tx_dropped = stats.tx_dropped,
 	};
 }
 
@@ -203,7 +206,7 @@ int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct
 	batch_nest_end(&b, data);
 	batch_nest_end(&b, info);
 	batch_say(&b, 0, "add veth pair %s and guest's %s%s%s", veth->host, veth->inside, veth->bridge ? " to bridge " : "",
-	          veth->bridge ? veth->bridge : "");
+		  veth->bridge ? veth->bridge : "");
 	result = batch_send(&b, NULL, NULL, err);
 	if (result == -EXFULL)
 		(void)err_hint(err, "a bridge holds 1023 links: put the guest on another network");

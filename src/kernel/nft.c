@@ -53,7 +53,10 @@ static int load(struct nft_library *lib, struct err *err)
 /* The library tells its failures as text only: its first line, and what the kernel must have said by it. */
 static int failure(const char *text, struct err *err)
 {
-	static const struct { const char *text; int num; } known[] = {
+	static const struct {
+		const char *text;
+		int num;
+	} known[] = {
 		{"File exists", EEXIST},
 		{"Operation not permitted", EPERM},
 		{"Permission denied", EACCES},
@@ -104,8 +107,12 @@ int nft_run(const char *commands, struct err *err)
 
 static int family_number(const char *family)
 {
-	static const struct { const char *name; int number; } families[] = {
-		{"inet", NFPROTO_INET}, {"ip", NFPROTO_IPV4}, {"ip6", NFPROTO_IPV6}, {"bridge", NFPROTO_BRIDGE}, {"netdev", NFPROTO_NETDEV},
+	static const struct {
+		const char *name;
+		int number;
+	} families[] = {
+		{"inet", NFPROTO_INET},     {"ip", NFPROTO_IPV4},       {"ip6", NFPROTO_IPV6},
+		{"bridge", NFPROTO_BRIDGE}, {"netdev", NFPROTO_NETDEV},
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

@@ -66,7 +66,7 @@ static const struct capability {
 	[CAP_PERFMON] = {"perfmon", "performance counters observe other guests"},
 	[CAP_BPF] = {"bpf", "BPF programs run inside the host's kernel; no distribution's boot needs them"},
 	[CAP_CHECKPOINT_RESTORE] = {"checkpoint_restore",
-                                    "choosing pids and reading map_files serves a checkpointer, which is the host"},
+				    "choosing pids and reading map_files serves a checkpointer, which is the host"},
 };
 
 #define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
@@ -175,7 +175,7 @@ static int drop_bounding(uint64_t mask, struct err *err)
 			break; /* beyond the kernel's last */
 		if (has && prctl(PR_CAPBSET_DROP, (unsigned long)cap, 0, 0, 0) < 0)
 			return err_sys(err, "drop capability %s (%u) from the bounding set",
-			               privs_cap_name(cap) ? privs_cap_name(cap) : "unnamed", cap);
+				       privs_cap_name(cap) ? privs_cap_name(cap) : "unnamed", cap);
 	}
 	return 0;
 }
@@ -313,7 +313,7 @@ int privs_rlimits(uint64_t open_files, struct err *err)
 		if (open_files != UINT64_MAX) {
 			(void)err_set(err, ERR_FAILED, "set the limit of open files to %llu", (unsigned long long)open_files);
 			err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files",
-			         (unsigned long long)most);
+				 (unsigned long long)most);
 			return -EIO;
 		}
 		files.hard = most;

@@ -119,7 +119,7 @@ static int cache_key(const struct seccomp_request *request, int folder, const ch
 {
 	struct source sources[LIST_COUNT + 1] = {0};
 	unsigned char options[] = {request->nesting, request->checkpoint_ready, request->privileged, request->arch32,
-	                           list_is_own(request)};
+				   list_is_own(request)};
 	struct utsname host;
 	int r = 0;
 

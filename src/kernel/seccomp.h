@@ -7,17 +7,17 @@
 #include "../base/err.h"
 
 struct seccomp_request {
-	const char *list;       /* NULL or "default": isle's; "none": no filter; else a path: isle's or LXC's version 2 format,
-	                         * which then is the whole filter unless it says `include default` */
+	const char *list; /* NULL or "default": isle's; "none": no filter; else a path: isle's or LXC's version 2 format,
+			   * which then is the whole filter unless it says `include default` */
 	bool nesting;
-	bool checkpoint_ready;  /* adds what checkpoint asks: no unshare of uts, ipc, time, pid, cgroup namespaces ... */
+	bool checkpoint_ready; /* adds what checkpoint asks: no unshare of uts, ipc, time, pid, cgroup namespaces ... */
 	bool privileged;
-	bool arch32;            /* the guest's own architecture is the 32-bit one (guest.arch): see config/seccomp/arch32.list */
-	const char *cache;      /* store->cache: compiled programs are kept in cache/seccomp-HASH.bpf (root, 0700) */
+	bool arch32;       /* the guest's own architecture is the 32-bit one (guest.arch): see config/seccomp/arch32.list */
+	const char *cache; /* store->cache: compiled programs are kept in cache/seccomp-HASH.bpf (root, 0700) */
 };
 
 struct seccomp_program {
-	void *filter;           /* struct sock_filter[] */
+	void *filter; /* struct sock_filter[] */
 	unsigned short count;
 };
 

@@ -362,7 +362,7 @@ static int parse_line(const struct line *line, struct seccomp_rules *rules, bool
 	if (strcmp(line->words[0], "include") == 0) {
 		if (line->count != 2 || strcmp(line->words[1], "default") != 0)
 			return bad_line(line, err, "the one list to include is 'default', not",
-			                line->count > 1 ? line->words[1] : "");
+					line->count > 1 ? line->words[1] : "");
 		*ret_include = true;
 		return 0;
 	}

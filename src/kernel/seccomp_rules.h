@@ -1,4 +1,4 @@
-/* A filter before it is compiled: rules by system call name. Only the seccomp_*.c files use this. */
+/* A filter before it is compiled: rules by system call name, for the seccomp_*.c files alone. */
 #pragma once
 
 #include <linux/filter.h>
@@ -20,11 +20,11 @@ struct seccomp_cond {
 	uint64_t value;
 };
 
-#define SECCOMP_CONDS_MAX 6
-#define SECCOMP_NAME_MAX  48
+#define SECCOMP_CONDS_MAX  6
+#define SECCOMP_NAME_MAX   48
 #define SECCOMP_LAYERS_MAX 8
-#define SECCOMP_LIST_MAX  (256 << 10) /* bytes of a list */
-#define SECCOMP_RULES_MAX 16384
+#define SECCOMP_LIST_MAX   (256 << 10) /* bytes of a list */
+#define SECCOMP_RULES_MAX  16384
 
 /* Which architectures a rule is for. */
 enum seccomp_arch { SECCOMP_ARCH_ALL, SECCOMP_ARCH_NATIVE, SECCOMP_ARCH_COMPAT };
@@ -43,10 +43,10 @@ struct seccomp_rule {
 struct seccomp_rules {
 	struct seccomp_rule *list;
 	size_t count, space;
-	uint32_t fallback; /* for calls that no rule decides */
-	uint8_t layer;     /* of the rules being added */
-	uint8_t report_from; /* from this layer on, unknown calls are recorded: */
-	unsigned unknown;  /* rules passed over because this libseccomp does not know their call */
+	uint32_t fallback;       /* for calls that no rule decides */
+	uint8_t layer;           /* of the rules being added */
+	uint8_t report_from;     /* from this layer on, unknown calls are recorded: */
+	unsigned unknown;        /* rules passed over because this libseccomp does not know their call */
 	char unknown_names[128]; /* the first of them, for messages */
 };
 

@@ -16,30 +16,30 @@
 #ifdef HAVE_LIBSYSTEMD
 #include <systemd/sd-bus.h>
 
-#define JOB_MS 25000
-#define AGAIN_MS 5
-#define SYSTEMD_NAME "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
-#define MACHINE_NAME "org.freedesktop.machine1"
-#define MACHINED "/usr/lib/systemd/systemd-machined"
+#define JOB_MS                   25000
+#define AGAIN_MS                 5
+#define SYSTEMD_NAME             "org.freedesktop.systemd1"
+#define SYSTEMD_PATH             "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER          "org.freedesktop.systemd1.Manager"
+#define MACHINE_NAME             "org.freedesktop.machine1"
+#define MACHINED                 "/usr/lib/systemd/systemd-machined"
 #define MACHINED_BEFORE_USRMERGE "/lib/systemd/systemd-machined"
 
 /* The functions of libsystemd that are used, one a row: linking it would cost every start of isle 0.5 ms. */
-#define FUNCTIONS(X)                                                                                                               \
-	X(sd_bus_open_system)                                                                                                      \
-	X(sd_bus_flush_close_unref)                                                                                                \
-	X(sd_bus_message_new_method_call)                                                                                          \
-	X(sd_bus_message_append)                                                                                                   \
-	X(sd_bus_message_append_array)                                                                                             \
-	X(sd_bus_message_read)                                                                                                     \
-	X(sd_bus_message_unref)                                                                                                    \
-	X(sd_bus_match_signal)                                                                                                     \
-	X(sd_bus_slot_unref)                                                                                                       \
-	X(sd_bus_call)                                                                                                             \
-	X(sd_bus_process)                                                                                                          \
-	X(sd_bus_wait)                                                                                                             \
-	X(sd_bus_error_free)                                                                                                       \
+#define FUNCTIONS(X)                      \
+	X(sd_bus_open_system)             \
+	X(sd_bus_flush_close_unref)       \
+	X(sd_bus_message_new_method_call) \
+	X(sd_bus_message_append)          \
+	X(sd_bus_message_append_array)    \
+	X(sd_bus_message_read)            \
+	X(sd_bus_message_unref)           \
+	X(sd_bus_match_signal)            \
+	X(sd_bus_slot_unref)              \
+	X(sd_bus_call)                    \
+	X(sd_bus_process)                 \
+	X(sd_bus_wait)                    \
+	X(sd_bus_error_free)              \
 	X(sd_bus_error_has_name)
 
 struct library {
@@ -77,7 +77,7 @@ static int err_bus(struct err *err, int num, const sd_bus_error *said, const cha
 struct job {
 	const struct library *lib;
 	const char *path;
-	char seen[8][64];    /* paths of jobs that ended before we knew ours */
+	char seen[8][64]; /* paths of jobs that ended before we knew ours */
 	char results[8][16];
 	size_t count;
 };
@@ -181,7 +181,8 @@ static int start_on(const struct library *lib, sd_bus *bus, const struct systemd
 	struct job job = {.lib = lib};
 	sd_bus_slot *slot = NULL;
 	uint64_t deadline = proc_now_ms() + JOB_MS;
-	int r = lib->sd_bus_match_signal(bus, &slot, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved", on_job_removed, &job);
+	int r = lib->sd_bus_match_signal(bus, &slot, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved", on_job_removed,
+					 &job);
 
 	if (r < 0)
 		return err_num(err, r, "listen to systemd");
@@ -194,7 +195,9 @@ static int start_on(const struct library *lib, sd_bus *bus, const struct systemd
 				*err = why;
 			break;
 		}
-		(void)poll(NULL, 0, AGAIN_MS); /* the old scope ends when systemd has seen its last process go: no event is ours to wait for */
+		(void)poll(
+			NULL, 0,
+			AGAIN_MS); /* the old scope ends when systemd has seen its last process go: no event is ours to wait for */
 	}
 	lib->sd_bus_slot_unref(slot);
 	return r;
@@ -218,7 +221,8 @@ int systemd_scope_start(const struct systemd_scope *scope, struct err *err)
 	return r;
 }
 
-static int register_on(const struct library *lib, sd_bus *bus, const char *name, const uint8_t id[16], pid_t leader, struct err *err)
+static int register_on(const struct library *lib, sd_bus *bus, const char *name, const uint8_t id[16], pid_t leader,
+		       struct err *err)
 {
 	sd_bus_error said = SD_BUS_ERROR_NULL;
 	sd_bus_message *call = NULL, *reply = NULL;

@@ -25,7 +25,8 @@ static int profile_name(const struct store *store, const char *name, char *ret, 
 	return str_print(ret, size, "isle%s%s-%s", store->tag[0] ? "_" : "", store->tag, name);
 }
 
-static int prepare_label(const struct store *store, const char *name, const struct spec *spec, struct confinement *made, struct err *err)
+static int prepare_label(const struct store *store, const char *name, const struct spec *spec, struct confinement *made,
+			 struct err *err)
 {
 	if (spec->security.apparmor == APPARMOR_NONE)
 		return 0;

@@ -9,8 +9,8 @@ struct confinement {
 	struct seccomp_program filter;
 	uint64_t capabilities; /* mask of those that stay */
 	uint64_t open_files;
-	bool arch32; /* the guest is a 32-bit system */
-	char profile[96];      /* AppArmor profile, "" for none */
+	bool arch32;      /* the guest is a 32-bit system */
+	char profile[96]; /* AppArmor profile, "" for none */
 };
 
 /* Host side, for a guest of that name. Loads its AppArmor profile where the kernel has AppArmor. Free with confine_free. */

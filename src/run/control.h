@@ -40,8 +40,9 @@ struct control_size {
  * through /proc/self/fd. Returns the descriptor or -errno. */
 int control_listen(int run_fd, struct err *err);
 
-/* Connects; -ECONNREFUSED or -ENOENT when no monitor listens. As long as the descriptor is blocking, connecting and each packet take
- * at most CONTROL_WAIT_MS (-EAGAIN): the listening socket also lives while a monitor is stopped, or busy with its guest's end. */
+/* Connects; -ECONNREFUSED or -ENOENT when no monitor listens. As long as the descriptor is blocking, connecting and each packet
+ * take at most CONTROL_WAIT_MS (-EAGAIN): the listening socket also lives while a monitor is stopped, or busy with its guest's end.
+ */
 #define CONTROL_WAIT_MS 2000
 int control_connect(int run_fd, struct err *err);
 

@@ -36,8 +36,9 @@ static void unmark(const int kept[KEPT])
 		(void)fcntl(kept[i], F_SETFD, FD_CLOEXEC);
 }
 
-/* The build tree has isle-monitor beside isle; an installed one is alone in libexec. Of the caller's environment nothing stays: what an
- * administrator asks of one start (ISLE_HOLD) is not asked of those that reboots make, and the secrets of a session are not kept. */
+/* The build tree has isle-monitor beside isle; an installed one is alone in libexec. Of the caller's environment nothing stays:
+ * what an administrator asks of one start (ISLE_HOLD) is not asked of those that reboots make, and the secrets of a session are not
+ * kept. */
 static int exec_program(char *const *argv, struct err *err)
 {
 	static const char name[] = "isle-monitor";

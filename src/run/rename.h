@@ -8,5 +8,6 @@
  * addresses stay. On failure the guest is as it was. */
 int rename_guest(const struct store *store, const char *from, const char *to, struct err *err);
 
-/* For a start: tells the locked guest its name when a rename was killed before it could. Costs one look when there is nothing to do. */
+/* For a start: tells the locked guest its name when a rename was killed before it could. Costs one look when there is nothing to
+ * do. */
 void rename_finish(struct guest *guest);

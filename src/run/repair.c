@@ -108,8 +108,8 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 	return r;
 }
 
-/* Only a throw-away process enters the guest's mounts, and what it meets there is the guest's doing: a FUSE of its own on /dev may never
- * answer. Then the process is left to end with the guest. */
+/* Only a throw-away process enters the guest's mounts, and what it meets there is the guest's doing: a FUSE of its own on /dev may
+ * never answer. Then the process is left to end with the guest. */
 static int put_console(int tree, int init_pidfd, struct err *err)
 {
 	int pidfd = -1, r;

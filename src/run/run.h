@@ -1,4 +1,4 @@
-/* What exists now of one guest: descriptors, namespaces, links, console. Config stays in struct spec. */
+/* What exists now of one guest (descriptors, namespaces, links, console), while its config stays in struct spec. */
 #pragma once
 
 #include <stdbool.h>

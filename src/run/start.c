@@ -120,7 +120,12 @@ static _Noreturn void walk_and_stay(struct guest *guest, const struct start_requ
 	struct err err = {0};
 	struct run *run;
 
+	static const int from_terminals[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE};
+
 	(void)setsid();
+	/* Until the monitor has settled; the guest's side gets its signals back before it executes anything. */
+	for (size_t i = 0; i < sizeof(from_terminals) / sizeof(from_terminals[0]); i++)
+		(void)signal(from_terminals[i], SIG_IGN);
 	(void)chdir("/"); /* else the caller's folder stays busy as long as the guest runs */
 	run = run_new(guest, RUN_START);
 	if (!run)
@@ -202,8 +207,8 @@ static bool became_monitor(const struct guest *guest, pid_t child)
 	auto_close int pidfd = proc_pidfd(child, proc_start_time(child));
 	struct record record;
 
-	return pidfd >= 0 && proc_wait_gone(pidfd, DYING_MS) == -ETIMEDOUT &&
-	       guest_state_locked(guest, &record) == STATE_RUNNING && record.monitor_pid == child;
+	return pidfd >= 0 && proc_wait_gone(pidfd, DYING_MS) == -ETIMEDOUT && guest_state_locked(guest, &record) == STATE_RUNNING &&
+	       record.monitor_pid == child;
 }
 
 int start_guest(struct guest *guest, const struct start_request *request, struct err *err)

@@ -1,4 +1,4 @@
-/* The step table. Moving a row moves its place in the start, and the synchronisation with it. */
+/* The step table: moving a row moves its place in the start, and the synchronisation with it. */
 #include "config.h"
 
 #include "steps.h"

@@ -64,8 +64,8 @@ void step_folder_undo(struct run *run)
 		(void)record_remove(run->guest->store, run->guest->name, &run->undo_err);
 }
 
-/* On a systemd host: this process, which becomes the monitor, moves out of whatever session it came from into the guest's own scope. After
- * a reboot from inside it is there already. */
+/* On a systemd host: this process, which becomes the monitor, moves out of whatever session it came from into the guest's own
+ * scope. After a reboot from inside it is there already. */
 static int enter_scope(struct run *run, struct err *err)
 {
 	char unit[96], folder[160], below[256];
@@ -170,8 +170,8 @@ static int make_pair(struct run *run, int *ret_inside, struct err *err)
 /* The child keeps what it needs to become the guest: not the locks, folders and pipes of ours, which would outlive us with it. */
 static void keep_inside(struct run *run, int inside)
 {
-	int *const ours[] = {&run->run_fd, &run->log_fd, &run->control_fd, &run->console_fd, &run->init_pidfd, &run->groups.folder,
-			     &run->guest->dir_fd, &run->guest->lock_fd};
+	int *const ours[] = {&run->run_fd,     &run->log_fd,        &run->control_fd,    &run->console_fd,
+			     &run->init_pidfd, &run->groups.folder, &run->guest->dir_fd, &run->guest->lock_fd};
 	int keep[CGROUP_V1_MAX + 1];
 	size_t count = 0;
 

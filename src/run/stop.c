@@ -157,8 +157,7 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 
 	if (state == STATE_BROKEN) {
 		int r = repair_guest(guest->store, guest->name, err);
-		return r < 0 ? r
-			     : err_set(err, ERR_STATE, "stop it: it is stopped (what a killed run had left is cleared up)");
+		return r < 0 ? r : err_set(err, ERR_STATE, "stop it: it is stopped (what a killed run had left is cleared up)");
 	}
 	if (!state_may_go(state, STATE_STOPPING))
 		return err_set(err, ERR_STATE, "stop it: it is %s", state_names[state]);

@@ -203,7 +203,8 @@ static bool is_last(const struct run *run, size_t row)
 	return next_wanted(run, row + 1) == step_count;
 }
 
-/* The guest's side has announced that it executes init: from there on silence means that it did, since its socket is close-on-exec. */
+/* The guest's side has announced that it executes init: from there on silence means that it did, since its socket is
+ * close-on-exec. */
 static int await_exec(struct run *run, struct err *err)
 {
 	size_t said;
@@ -265,6 +266,21 @@ static size_t row_ahead(const struct run *run, size_t row)
 	return row < step_count && step_table[row].ahead ? row : step_count;
 }
 
+/* Why a note could not be sent. */
+static int lost_other(struct run *run, int sent, struct err *err)
+{
+	size_t said;
+
+	if (sent != -EPIPE && sent != -ECONNRESET)
+		return err_num(err, sent, "go on with the start: tell its guest side");
+	/* The child is gone; its own words, if it left any, say more than a broken socket. */
+	int r = receive_note(run, &said, err);
+
+	if (r == 0 || r == -EPIPE)
+		return err_set(err, ERR_FAILED, "go on with the start: the guest's first process ended");
+	return r;
+}
+
 int walk_host(struct run *run, struct err *err)
 {
 	size_t row = next_wanted(run, 0), done_ahead = step_count;
@@ -285,13 +301,10 @@ int walk_host(struct run *run, struct err *err)
 			r = do_step(run, step, err);
 		if (run->inside)
 			walk_guest(run, next_wanted(run, row + 1)); /* the clone came back in the child */
-		if (r == 0 && hand_over(run, row, HOST) < 0) {
-			/* The child is gone; its own words, if it left any, say more than a broken socket. */
-			size_t said;
+		int sent = r == 0 ? hand_over(run, row, HOST) : 0;
 
-			r = receive_note(run, &said, err);
-			if (r == 0 || r == -EPIPE)
-				r = err_set(err, ERR_FAILED, "go on with the start: the guest's first process ended");
+		if (sent < 0) {
+			r = lost_other(run, sent, err);
 			(void)err_step(err, step->name);
 		}
 		row = next_wanted(run, row + 1);

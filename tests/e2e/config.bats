@@ -116,6 +116,7 @@ unchanged() {
 
 # bad NAME TEXT-OF-FILE LINE WORD: a config that start, info and config refuse, with line and fault named; and leave alone.
 bad() {
+	# shellcheck disable=SC2059 # it is one
 	printf "$2" >"$config"
 	cp "$config" "$BATS_TEST_TMPDIR/bad"
 	run isle start one

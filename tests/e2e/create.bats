@@ -130,7 +130,7 @@ template() {
 	says 'no space on the mirror'
 	says failing
 	is guests '' "$(isle list -1)"
-	is images '' "$(ls "$ISLE_PATH/images" | grep failing || :)"
+	is images '' "$(find "$ISLE_PATH/images" -name '*failing*')"
 	assert_nothing_left
 }
 

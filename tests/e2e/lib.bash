@@ -130,12 +130,13 @@ mount_table() {
 
 cgroups_left() {
 	find /sys/fs/cgroup/isle-"$E2E_TAG" /sys/fs/cgroup/*/isle-"$E2E_TAG" -mindepth 1 -type d 2>/dev/null
+	find /sys/fs/cgroup/isle.slice/*":$E2E_TAG.scope" /sys/fs/cgroup/*/isle.slice/*":$E2E_TAG.scope" -type d 2>/dev/null
 }
 
 # Of the guests: a network with its bridge stays.
 links_left() {
 	ip -o -d link show | awk -F': ' '$2 != "lo" && !/ bridge forward_delay/ { print $2 }'
-	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is$E2E_TAG[^:@]*\| isle$E2E_TAG[^:@]*"
+	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is${E2E_TAG}[^:@]*\| isle${E2E_TAG}[^:@]*"
 }
 
 rules_left() {

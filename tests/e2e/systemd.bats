@@ -111,7 +111,8 @@ unit_of() {
 	needs systemd-run
 	make_guest one
 	# A scope stands for the session: its end, and a kill of all in it, is what logind does with KillUserProcesses=yes.
-	systemd-run -q --wait --collect --unit="e2e-session-$$" -E ISLE_PATH="$ISLE_PATH" -p KillMode=control-group "$ISLE" start one
+	systemd-run -q --wait --collect --unit="e2e-session-$$" -E ISLE_PATH="$ISLE_PATH" -p KillMode=control-group \
+		nsenter --net="/proc/$$/ns/net" --mount="/proc/$$/ns/mnt" "$ISLE" start one
 	is "state" running "$(state one)"
 }
 

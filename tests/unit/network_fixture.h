@@ -73,7 +73,11 @@ static inline void write_file(const struct store *s, const char *name, const cha
 }
 
 /* Runs body in `count` processes at once; each has its number and a slot of shared memory. */
-struct slot { int result; struct network network; struct lease lease; };
+struct slot {
+	int result;
+	struct network network;
+	struct lease lease;
+};
 typedef void race_fn(const struct store *s, int number, struct slot *slot);
 static inline struct slot *race(const struct store *s, int count, race_fn *body)
 {

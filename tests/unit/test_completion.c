@@ -215,7 +215,7 @@ static void roff_is_safe(void **state)
 
 	roff_text(&page, ".SH injected\n\n'br \\n(.g --option isle.conf(5) (web*) it's");
 	assert_string_equal(page.data,
-	                    "\\&.SH injected\n.PP\n\\&\\(aqbr \\en(.g \\-\\-option \\fBisle.conf\\fR(5) (web*) it\\(aqs\n");
+			    "\\&.SH injected\n.PP\n\\&\\(aqbr \\en(.g \\-\\-option \\fBisle.conf\\fR(5) (web*) it\\(aqs\n");
 	buf_free(&page);
 	page = (struct buf){0};
 	roff_literal(&page, ".so /etc/passwd\na\\b\n");

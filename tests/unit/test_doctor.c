@@ -121,7 +121,7 @@ static int try_noexec(void *arg)
 		return -EIO;
 	const struct host_finding *flags = find(list, count, "mount flags"), *room = find(list, count, "free space");
 	int rc = flags && flags->level == HOST_BAD && strstr(flags->found, "noexec nosuid") && room->level == HOST_WARN ? 0
-	                                                                                                                : -EPROTO;
+															: -EPROTO;
 
 	free(list);
 	return rc;

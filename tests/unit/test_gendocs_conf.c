@@ -40,10 +40,10 @@ static void example_is_a_config(void **state)
 	for (size_t i = 0; i < key_count; i++) {
 		const struct section_info *section = &section_table[key_table[i].section];
 		auto_free char *name = str_format("%s%s.%s", section->name,
-		                                  !section->many                          ? ""
-		                                  : key_table[i].section == SECTION_MOUNT ? ".data"
-		                                                                          : ".eth0",
-		                                  key_table[i].name);
+						  !section->many                          ? ""
+						  : key_table[i].section == SECTION_MOUNT ? ".data"
+											  : ".eth0",
+						  key_table[i].name);
 		auto_free char *value = NULL;
 
 		if (key_table[i].internal)

@@ -341,7 +341,7 @@ static void ipv6_values(void **state)
 {
 	static const char *const fine[] = {"fd00:10:3::20/64", "2001:db8::1/128", "auto", "none"};
 	static const char *const wrong[] = {"::1/128",     "::/64",       "ff02::1/64", "::ffff:10.0.0.1/96",
-	                                    "10.0.0.1/24", "fd00::1/129", "fd00::1"};
+					    "10.0.0.1/24", "fd00::1/129", "fd00::1"};
 	struct key key = {.name = "test", .type = &type_address, .max = 6};
 	union field field = {0};
 	struct err err;
@@ -428,7 +428,7 @@ static void fields_do_not_overlap(void **state)
 		for (size_t j = 0; j < i; j++) {
 			bool both_many = section_table[key_table[i].section].many == section_table[key_table[j].section].many;
 			bool same = both_many &&
-			            (!section_table[key_table[i].section].many || key_table[i].section == key_table[j].section);
+				    (!section_table[key_table[i].section].many || key_table[i].section == key_table[j].section);
 
 			assert_false(same && key_table[i].offset == key_table[j].offset);
 		}

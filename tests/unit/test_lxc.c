@@ -108,26 +108,26 @@ static void reads_what_lxc_debian_writes(void **state)
 	struct scene *scene = *state;
 
 	read_good(scene, "# Template used to create this container: /usr/share/lxc/templates/lxc-debian\n"
-	                 "# Parameters passed to the template: -r bookworm\n"
-	                 "\n"
-	                 "# Uncomment the following line to support nesting containers:\n"
-	                 "#lxc.include = /usr/share/lxc/config/nesting.conf\n"
-	                 "lxc.net.0.type = veth\n"
-	                 "lxc.net.0.hwaddr = 00:16:3e:0a:0b:0c\n"
-	                 "lxc.net.0.link = lxcbr0\n"
-	                 "lxc.net.0.flags = up\n"
-	                 "lxc.apparmor.profile = generated\n"
-	                 "lxc.apparmor.allow_nesting = 1\n"
-	                 "lxc.rootfs.path = dir:/var/lib/lxc/d1/rootfs\n"
-	                 "\n"
-	                 "# Common configuration\n"
-	                 "lxc.include = /usr/share/lxc/config/debian.common.conf\n"
-	                 "\n"
-	                 "# Container specific configuration\n"
-	                 "lxc.tty.max = 4\n"
-	                 "lxc.uts.name = d1\n"
-	                 "lxc.arch = amd64\n"
-	                 "lxc.pty.max = 1024\n");
+			 "# Parameters passed to the template: -r bookworm\n"
+			 "\n"
+			 "# Uncomment the following line to support nesting containers:\n"
+			 "#lxc.include = /usr/share/lxc/config/nesting.conf\n"
+			 "lxc.net.0.type = veth\n"
+			 "lxc.net.0.hwaddr = 00:16:3e:0a:0b:0c\n"
+			 "lxc.net.0.link = lxcbr0\n"
+			 "lxc.net.0.flags = up\n"
+			 "lxc.apparmor.profile = generated\n"
+			 "lxc.apparmor.allow_nesting = 1\n"
+			 "lxc.rootfs.path = dir:/var/lib/lxc/d1/rootfs\n"
+			 "\n"
+			 "# Common configuration\n"
+			 "lxc.include = /usr/share/lxc/config/debian.common.conf\n"
+			 "\n"
+			 "# Container specific configuration\n"
+			 "lxc.tty.max = 4\n"
+			 "lxc.uts.name = d1\n"
+			 "lxc.arch = amd64\n"
+			 "lxc.pty.max = 1024\n");
 	expect_no_notes(scene);
 	expect(scene, "guest.hostname", "d1");
 	assert_int_equal(scene->spec->network_count, 1);
@@ -145,24 +145,24 @@ static void reads_what_lxc_busybox_writes(void **state)
 	struct scene *scene = *state;
 
 	read_good(scene, "lxc.net.0.type = empty\n"
-	                 "lxc.rootfs.path = /var/lib/lxc/b1/rootfs\n"
-	                 "lxc.signal.halt = SIGUSR1\n"
-	                 "lxc.signal.reboot = SIGTERM\n"
-	                 "lxc.uts.name = \"b1\"\n"
-	                 "lxc.autodev = 1\n"
-	                 "lxc.tty.max = 5\n"
-	                 "lxc.pty.max = 1\n"
-	                 "lxc.cap.drop = sys_module mac_admin mac_override sys_time\n"
-	                 "\n"
-	                 "# When using LXC with apparmor, uncomment the next line to run unconfined:\n"
-	                 "#lxc.apparmor.profile = unconfined\n"
-	                 "\n"
-	                 "lxc.mount.auto = cgroup:mixed proc:mixed sys:ro\n"
-	                 "lxc.mount.entry = shm dev/shm tmpfs defaults,create=dir 0 0\n"
-	                 "lxc.mount.entry = mqueue dev/mqueue mqueue defaults,optional,create=dir 0 0\n"
-	                 "lxc.mount.entry = /lib lib none ro,bind 0 0\n"
-	                 "lxc.mount.entry = /usr/lib usr/lib none ro,bind 0 0\n"
-	                 "lxc.mount.entry = /sys/kernel/security sys/kernel/security none ro,bind,optional 0 0\n");
+			 "lxc.rootfs.path = /var/lib/lxc/b1/rootfs\n"
+			 "lxc.signal.halt = SIGUSR1\n"
+			 "lxc.signal.reboot = SIGTERM\n"
+			 "lxc.uts.name = \"b1\"\n"
+			 "lxc.autodev = 1\n"
+			 "lxc.tty.max = 5\n"
+			 "lxc.pty.max = 1\n"
+			 "lxc.cap.drop = sys_module mac_admin mac_override sys_time\n"
+			 "\n"
+			 "# When using LXC with apparmor, uncomment the next line to run unconfined:\n"
+			 "#lxc.apparmor.profile = unconfined\n"
+			 "\n"
+			 "lxc.mount.auto = cgroup:mixed proc:mixed sys:ro\n"
+			 "lxc.mount.entry = shm dev/shm tmpfs defaults,create=dir 0 0\n"
+			 "lxc.mount.entry = mqueue dev/mqueue mqueue defaults,optional,create=dir 0 0\n"
+			 "lxc.mount.entry = /lib lib none ro,bind 0 0\n"
+			 "lxc.mount.entry = /usr/lib usr/lib none ro,bind 0 0\n"
+			 "lxc.mount.entry = /sys/kernel/security sys/kernel/security none ro,bind,optional 0 0\n");
 	expect_no_notes(scene);
 	assert_int_equal(scene->spec->network_count, 0);
 	assert_int_equal(scene->spec->guest.stop_signal, SIGUSR1);
@@ -182,25 +182,25 @@ static void reads_an_old_hand_made_guest(void **state)
 	write_file(scene, "fstab", "# mounts\n/srv/my\\040data srv/my\\040data none rbind,create=dir 0 0\n");
 	auto_free char *text =
 		str_format("lxc.rootfs.path = /var/lib/lxc/w/rootfs\n"
-	                   "lxc.net.0.type = veth\nlxc.net.0.name = lan\nlxc.net.0.link = br0\nlxc.net.0.mtu = 1400\n"
-	                   "lxc.net.0.ipv4.address = 192.168.7.5/24 192.168.7.255\nlxc.net.0.ipv4.gateway = 192.168.7.1\n"
-	                   "lxc.net.0.ipv6.address = fd00:7::5\nlxc.net.0.ipv6.gateway = auto\n"
-	                   "lxc.net.1.type = veth\nlxc.net.1.link = br1\nlxc.net.1.hwaddr = 00:16:3e:xx:xx:xx\n"
-	                   "lxc.net.2.type = macvlan\nlxc.net.2.link = eno1\n"
-	                   "lxc.init.cmd = /sbin/init verbose\nlxc.start.auto = 1\nlxc.start.order = 20\nlxc.start.delay = 5\n"
-	                   "lxc.environment = LANG=C.UTF-8\nlxc.environment = MOTTO=say \"when\"\n"
-	                   "lxc.mount.entry = /srv/data srv/data none bind,optional,create=dir\n"
-	                   "lxc.mount.entry = tmpfs tmp tmpfs size=64m,nosuid 0 0\n"
-	                   "lxc.mount.entry = /etc/hosts /var/lib/lxc/w/rootfs/etc/hosts none bind,ro,create=file 0 0\n"
-	                   "lxc.mount.entry = /x /elsewhere none bind 0 0\n"
-	                   "lxc.mount.fstab = %s/fstab\n"
-	                   "lxc.cgroup2.memory.max = 512M\nlxc.cgroup2.memory.swap.max = 0\nlxc.cgroup2.cpu.max = 150000 100000\n"
-	                   "lxc.cgroup2.pids.max = 300\nlxc.cgroup2.cpuset.cpus = 0-1\nlxc.cgroup2.cpu.weight = "
-	                   "50\nlxc.cgroup2.io.weight = 10\n"
-	                   "lxc.prlimit.nofile = 1024:4096\nlxc.cap.drop = net_raw sys_time\nlxc.cap.drop = syslog\n"
-	                   "lxc.idmap = u 0 100000 65536\nlxc.hook.pre-start = /bin/x\nlxc.cgroup2.devices.allow = c 10:200 rwm\n"
-	                   "lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp\nfoo.bar = 1\n",
-	                   scene->folder);
+			   "lxc.net.0.type = veth\nlxc.net.0.name = lan\nlxc.net.0.link = br0\nlxc.net.0.mtu = 1400\n"
+			   "lxc.net.0.ipv4.address = 192.168.7.5/24 192.168.7.255\nlxc.net.0.ipv4.gateway = 192.168.7.1\n"
+			   "lxc.net.0.ipv6.address = fd00:7::5\nlxc.net.0.ipv6.gateway = auto\n"
+			   "lxc.net.1.type = veth\nlxc.net.1.link = br1\nlxc.net.1.hwaddr = 00:16:3e:xx:xx:xx\n"
+			   "lxc.net.2.type = macvlan\nlxc.net.2.link = eno1\n"
+			   "lxc.init.cmd = /sbin/init verbose\nlxc.start.auto = 1\nlxc.start.order = 20\nlxc.start.delay = 5\n"
+			   "lxc.environment = LANG=C.UTF-8\nlxc.environment = MOTTO=say \"when\"\n"
+			   "lxc.mount.entry = /srv/data srv/data none bind,optional,create=dir\n"
+			   "lxc.mount.entry = tmpfs tmp tmpfs size=64m,nosuid 0 0\n"
+			   "lxc.mount.entry = /etc/hosts /var/lib/lxc/w/rootfs/etc/hosts none bind,ro,create=file 0 0\n"
+			   "lxc.mount.entry = /x /elsewhere none bind 0 0\n"
+			   "lxc.mount.fstab = %s/fstab\n"
+			   "lxc.cgroup2.memory.max = 512M\nlxc.cgroup2.memory.swap.max = 0\nlxc.cgroup2.cpu.max = 150000 100000\n"
+			   "lxc.cgroup2.pids.max = 300\nlxc.cgroup2.cpuset.cpus = 0-1\nlxc.cgroup2.cpu.weight = "
+			   "50\nlxc.cgroup2.io.weight = 10\n"
+			   "lxc.prlimit.nofile = 1024:4096\nlxc.cap.drop = net_raw sys_time\nlxc.cap.drop = syslog\n"
+			   "lxc.idmap = u 0 100000 65536\nlxc.hook.pre-start = /bin/x\nlxc.cgroup2.devices.allow = c 10:200 rwm\n"
+			   "lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp\nfoo.bar = 1\n",
+			   scene->folder);
 
 	read_good(scene, text);
 	expect(scene, "network.lan.link", "br0");
@@ -256,8 +256,8 @@ static void reads_cgroup_v1_limits(void **state)
 	struct scene *scene = *state;
 
 	read_good(scene, "lxc.cgroup.memory.limit_in_bytes = 256M\nlxc.cgroup.memory.memsw.limit_in_bytes = 384M\n"
-	                 "lxc.cgroup.cpu.cfs_quota_us = 25000\nlxc.cgroup.cpu.cfs_period_us = 50000\nlxc.cgroup.cpu.shares = 1024\n"
-	                 "lxc.cgroup.pids.max = 100\nlxc.cgroup.cpuset.cpus = 1\n");
+			 "lxc.cgroup.cpu.cfs_quota_us = 25000\nlxc.cgroup.cpu.cfs_period_us = 50000\nlxc.cgroup.cpu.shares = 1024\n"
+			 "lxc.cgroup.pids.max = 100\nlxc.cgroup.cpuset.cpus = 1\n");
 	expect_no_notes(scene);
 	expect(scene, "limits.memory", "256M");
 	expect(scene, "limits.swap", "128M");

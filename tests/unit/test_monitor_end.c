@@ -103,7 +103,7 @@ static void test_release(void **state)
 	assert_int_equal(fake_guest_wait(&guest, SOON), 0);
 	close(stopper);
 	print_message("released: init's end to the monitor's %ld us\n",
-	              (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000);
+		      (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000);
 	/* The last word, then END rather than a mere hangup. */
 	assert_false(fake_guest_expect(fd, "never", out, sizeof(out), SOON));
 	assert_string_equal(out, "said\r\n");
@@ -151,8 +151,8 @@ static void check_after(const char *how)
 	snprintf(expected, sizeof(expected), "monitor-after\n--name\nfake\n--path\n%s\n--how\n%s\n--console\n", guest.dir, how);
 	assert_memory_equal(after, expected, strlen(expected));
 	assert_int_equal(sscanf(after + strlen(expected), "%d\n--control\n%d\n--guest\n%d\n--run\n%d\n", &console, &control,
-	                        &guest_fd, &run_fd),
-	                 4);
+				&guest_fd, &run_fd),
+			 4);
 	free(after);
 
 	/* Those are open, nothing else is but stdio and the script itself. */

@@ -64,8 +64,12 @@ static int end_world(void **state)
 
 static int add_pair(struct world *w, const char *host, const char *inside, const char *bridge, struct err *err)
 {
-	const struct netlink_veth veth = {.host = host, .inside = inside, .inside_mac = guest_mac, .inside_netns_fd = w->guest_fd,
-		.bridge = bridge, .mtu = 1400};
+	const struct netlink_veth veth = {.host = host,
+					  .inside = inside,
+					  .inside_mac = guest_mac,
+					  .inside_netns_fd = w->guest_fd,
+					  .bridge = bridge,
+					  .mtu = 1400};
 
 	return netlink_add_veth(w->host, &veth, err);
 }
@@ -500,12 +504,27 @@ static void stats_are_told(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[] = {
-		IN_WORLD(opens_inside_and_comes_home), IN_WORLD(refuses_what_is_no_namespace), IN_WORLD(index_of_names),
-		IN_WORLD(bridge_is_as_asked), IN_WORLD(veth_is_one_pair), IN_WORLD(veth_takes_the_bridges_mtu), IN_WORLD(veth_fails_whole),
-		IN_WORLD(taken_name_keeps_its_settings), IN_WORLD(setup_inside_is_complete), IN_WORLD(gateway_beyond_the_prefix),
-		IN_WORLD(link_local_gateway), IN_WORLD(only_loopback), IN_WORLD(default_routes), IN_WORLD(kernel_says_why),
-		IN_WORLD(delete_takes_both_ends), IN_WORLD(delete_many), IN_WORLD(delete_without_children),
-		IN_WORLD(delete_and_add_again), IN_WORLD(delete_refused), IN_WORLD(many_addresses), IN_WORLD(stats_are_told),
+		IN_WORLD(opens_inside_and_comes_home),
+		IN_WORLD(refuses_what_is_no_namespace),
+		IN_WORLD(index_of_names),
+		IN_WORLD(bridge_is_as_asked),
+		IN_WORLD(veth_is_one_pair),
+		IN_WORLD(veth_takes_the_bridges_mtu),
+		IN_WORLD(veth_fails_whole),
+		IN_WORLD(taken_name_keeps_its_settings),
+		IN_WORLD(setup_inside_is_complete),
+		IN_WORLD(gateway_beyond_the_prefix),
+		IN_WORLD(link_local_gateway),
+		IN_WORLD(only_loopback),
+		IN_WORLD(default_routes),
+		IN_WORLD(kernel_says_why),
+		IN_WORLD(delete_takes_both_ends),
+		IN_WORLD(delete_many),
+		IN_WORLD(delete_without_children),
+		IN_WORLD(delete_and_add_again),
+		IN_WORLD(delete_refused),
+		IN_WORLD(many_addresses),
+		IN_WORLD(stats_are_told),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_world);

@@ -115,8 +115,9 @@ static void reads_a_whole_file(void **state)
 	struct network n;
 	struct err err = {0};
 
-	write_file(*state, "lab", "# the lab\n\n[network]\n  type = bridge\nbridge=br-lab\naddress4 = 10.1.2.3/20\n"
-	                          "address6 = fd00:0:0:7::1/64\n; more\nnat = no\nmtu = 9000\nmac = 02:00:00:00:00:01");
+	write_file(*state, "lab",
+		   "# the lab\n\n[network]\n  type = bridge\nbridge=br-lab\naddress4 = 10.1.2.3/20\n"
+		   "address6 = fd00:0:0:7::1/64\n; more\nnat = no\nmtu = 9000\nmac = 02:00:00:00:00:01");
 	assert_int_equal(no_error(network_open(*state, "lab", &n, &err), &err), 0);
 	assert_string_equal(n.name, "lab");
 	assert_string_equal(n.bridge, "br-lab");
@@ -162,7 +163,11 @@ static void defaults_of_a_short_file(void **state)
 
 static void complains_with_file_and_line(void **state)
 {
-	static const struct { const char *text; int line; const char *word; } bad[] = {
+	static const struct {
+		const char *text;
+		int line;
+		const char *word;
+	} bad[] = {
 		{"[network]\nadress4 = 10.0.0.1/24\n", 2, "adress4"},
 		{"[network]\naddress4 = 10.0.0.1\n", 2, "address4"},
 		{"[network]\naddress4 = 10.0.0.0/24\n", 2, "10.0.0.0"},
@@ -189,8 +194,8 @@ static void complains_with_file_and_line(void **state)
 		{"[network]\r\nnat = yes\r\n", 1, "control"},
 		{"[network]\nbridge = "
 		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", 2,
-		 "190"},
+		 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n",
+		 2, "190"},
 	};
 	struct store *s = *state;
 
@@ -301,10 +306,16 @@ static void tagged_instance_stands_apart(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[] = {
-		cmocka_unit_test(chooses_what_is_free), cmocka_unit_test(leaves_ten_when_it_is_taken),
-		cmocka_unit_test(finds_the_last_free_one), cmocka_unit_test(macs_are_stable_and_apart),
-		IN_STORE(reads_a_whole_file), IN_STORE(defaults_of_a_short_file), IN_STORE(complains_with_file_and_line),
-		IN_STORE(near_names_are_offered), IN_NETNS(default_avoids_routes_and_files), IN_NETNS(first_users_agree),
+		cmocka_unit_test(chooses_what_is_free),
+		cmocka_unit_test(leaves_ten_when_it_is_taken),
+		cmocka_unit_test(finds_the_last_free_one),
+		cmocka_unit_test(macs_are_stable_and_apart),
+		IN_STORE(reads_a_whole_file),
+		IN_STORE(defaults_of_a_short_file),
+		IN_STORE(complains_with_file_and_line),
+		IN_STORE(near_names_are_offered),
+		IN_NETNS(default_avoids_routes_and_files),
+		IN_NETNS(first_users_agree),
 		IN_NETNS(tagged_instance_stands_apart),
 	};
 

@@ -121,9 +121,12 @@ static void static_addresses(void **state)
 
 static void static_addresses_nobody_can_have(void **state)
 {
-	static const struct { const char *address; int prefix; } bad[] = {
-		{"10.1.2.1", 24}, {"10.1.2.0", 24}, {"10.1.2.255", 24}, {"10.1.2.0", 32}, {"10.1.2.255", 16}, {"10.1.2.1", 32},
-		{"127.0.0.5", 8}, {"224.0.0.5", 24}, {"0.0.0.0", 24}, {"192.0.2.0", 24}, {"192.0.2.255", 24},
+	static const struct {
+		const char *address;
+		int prefix;
+	} bad[] = {
+		{"10.1.2.1", 24}, {"10.1.2.0", 24},  {"10.1.2.255", 24}, {"10.1.2.0", 32},  {"10.1.2.255", 16},  {"10.1.2.1", 32},
+		{"127.0.0.5", 8}, {"224.0.0.5", 24}, {"0.0.0.0", 24},    {"192.0.2.0", 24}, {"192.0.2.255", 24},
 	};
 	struct store *s = *state;
 	const struct network n = lab(s, "address4 = 10.1.2.1/24");
@@ -209,9 +212,13 @@ static void racers_get_different_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_STORE(a_lease_stays), IN_STORE(a_subnet_fills_up), IN_STORE(static_addresses),
-		IN_STORE(static_addresses_nobody_can_have), IN_STORE(static_addresses_of_six),
-		IN_STORE(hostile_names_lease_nothing), IN_STORE(racers_get_different_addresses),
+		IN_STORE(a_lease_stays),
+		IN_STORE(a_subnet_fills_up),
+		IN_STORE(static_addresses),
+		IN_STORE(static_addresses_nobody_can_have),
+		IN_STORE(static_addresses_of_six),
+		IN_STORE(hostile_names_lease_nothing),
+		IN_STORE(racers_get_different_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,8 +183,10 @@ static void foreign_rules_stay(void **state)
 	if (access("/usr/sbin/nft", X_OK) < 0)
 		skip();
 	assert_int_equal(nft_run("add table ip foreign\nadd chain ip foreign post { type nat hook postrouting priority 100; }\n"
-	                         "add rule ip foreign post ip saddr 172.17.0.0/16 masquerade\n"
-	                         "add set ip foreign nat4 { type ipv4_addr; }\nadd element ip foreign nat4 { 10.0.0.1 }\n", &err), 0);
+				 "add rule ip foreign post ip saddr 172.17.0.0/16 masquerade\n"
+				 "add set ip foreign nat4 { type ipv4_addr; }\nadd element ip foreign nat4 { 10.0.0.1 }\n",
+				 &err),
+			 0);
 	before = ruleset();
 	assert_int_equal(no_error(network_open(s, "isle0", &n, &err), &err), 0);
 	assert_int_equal(no_error(network_up(s, &n, &err), &err), 0);
@@ -419,9 +421,15 @@ static void without_rights_it_says_so(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[] = {
-		IN_NETNS(up_is_complete), IN_NETNS(up_repairs), IN_NETNS(up_survives_kills), IN_NETNS(foreign_rules_stay),
-		IN_NETNS(instances_share_the_table), IN_NETNS(foreign_links_are_refused), IN_NETNS(two_at_once_are_fine),
-		IN_NETNS(guests_reach_out_masqueraded), IN_NETNS(without_rights_it_says_so),
+		IN_NETNS(up_is_complete),
+		IN_NETNS(up_repairs),
+		IN_NETNS(up_survives_kills),
+		IN_NETNS(foreign_rules_stay),
+		IN_NETNS(instances_share_the_table),
+		IN_NETNS(foreign_links_are_refused),
+		IN_NETNS(two_at_once_are_fine),
+		IN_NETNS(guests_reach_out_masqueraded),
+		IN_NETNS(without_rights_it_says_so),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), make_store_in_netns);

@@ -71,10 +71,13 @@ static void elements_are_found(void **state)
 	inet_pton(AF_INET, "10.20.31.0", &outside);
 	assert_int_equal(nft_has_element(&element), 0);
 	assert_int_equal(nft_run("create table inet isle\n"
-	                         "add set inet isle nat4 { type ipv4_addr; flags interval; }\n"
-	                         "add set inet isle bridges { type ifname; }\n", &err), 0);
+				 "add set inet isle nat4 { type ipv4_addr; flags interval; }\n"
+				 "add set inet isle bridges { type ifname; }\n",
+				 &err),
+			 0);
 	assert_int_equal(nft_has_element(&element), 0);
-	assert_int_equal(nft_run("add element inet isle nat4 { 10.20.30.0/24 }\nadd element inet isle bridges { \"br0\" }\n", &err), 0);
+	assert_int_equal(nft_run("add element inet isle nat4 { 10.20.30.0/24 }\nadd element inet isle bridges { \"br0\" }\n", &err),
+			 0);
 	assert_int_equal(nft_has_element(&element), 1);
 	element.key = &outside;
 	assert_int_equal(nft_has_element(&element), 0);
@@ -89,8 +92,10 @@ static void elements_are_found(void **state)
 int main(void)
 {
 	struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(tables_come_and_go, fresh), cmocka_unit_test_setup(failures_have_words, fresh),
-		cmocka_unit_test_setup(a_transaction_is_whole, fresh), cmocka_unit_test_setup(elements_are_found, fresh),
+		cmocka_unit_test_setup(tables_come_and_go, fresh),
+		cmocka_unit_test_setup(failures_have_words, fresh),
+		cmocka_unit_test_setup(a_transaction_is_whole, fresh),
+		cmocka_unit_test_setup(elements_are_found, fresh),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), fresh);

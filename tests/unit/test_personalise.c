@@ -325,9 +325,9 @@ static void host_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		bench_test(names_and_ids), bench_test(nothing_there), bench_test(hostile_files),
-		bench_test(ssh_key),       bench_test(time_zone),     bench_test(host_keys),
-		bench_test(password),      bench_test(edits),         cmocka_unit_test(values_are_checked),
+		bench_test(names_and_ids),    bench_test(nothing_there), bench_test(hostile_files),
+		bench_test(ssh_key),          bench_test(time_zone),     bench_test(host_keys),
+		bench_test(password),         bench_test(edits),         cmocka_unit_test(values_are_checked),
 		cmocka_unit_test(host_names),
 	};
 

@@ -38,7 +38,7 @@ static int parse(const char *text, struct seccomp_rules *rules, struct err *err)
 
 	err_clear(err);
 	return seccomp_lxc_is(text) ? seccomp_lxc_parse(text, "a.conf", rules, err)
-	                            : seccomp_list_parse(text, "a.list", rules, &include, err);
+				    : seccomp_list_parse(text, "a.list", rules, &include, err);
 }
 
 static void build(const char *text, struct seccomp_program *program)
@@ -103,8 +103,8 @@ static void test_layers(void **state)
 	struct err err = {0};
 
 	assert_int_equal(parse("default kill\nallow getpid\nerrno 5 getuid arg0 == 1\nerrno 6 getuid\nerrno 7 getgid arg0 == 1",
-	                       &rules, &err),
-	                 0);
+			       &rules, &err),
+			 0);
 	rules.layer = 1;
 	assert_int_equal(parse("errno 1 getpid arg0 == 1\nerrno 2 getuid arg0 & 1\nallow getgid", &rules, &err), 0);
 	assert_int_equal(seccomp_compile(&rules, &program, &err), 0);
@@ -311,7 +311,7 @@ static uint64_t dice(uint64_t *seed)
 static uint64_t some_value(uint64_t *seed)
 {
 	static const uint64_t values[] = {0,           1,           2,           3,          0x80000000,        0xffffffff,
-	                                  0x100000000, 0x100000001, 0x1ffffffff, UINT64_MAX, 0x8000000000000000};
+					  0x100000000, 0x100000001, 0x1ffffffff, UINT64_MAX, 0x8000000000000000};
 
 	return values[dice(seed) % (sizeof(values) / sizeof(values[0]))];
 }
@@ -343,7 +343,7 @@ static uint32_t model(const struct seccomp_rules *rules, const char *name, const
 			for (size_t i = 0; i < rules->count; i++) {
 				const struct seccomp_rule *rule = &rules->list[i];
 				bool holds = rule->layer == layer && (rule->cond_count == 0) == (pass == 1) &&
-				             strcmp(rule->name, name) == 0;
+					     strcmp(rule->name, name) == 0;
 
 				for (unsigned c = 0; c < rule->cond_count && holds; c++)
 					holds = model_holds(&rule->conds[c], args);
@@ -376,7 +376,7 @@ static void random_rules(uint64_t *seed, struct seccomp_rules *rules)
 	rules->fallback = ERR(38);
 	for (size_t i = 0; i < count; i++) {
 		struct seccomp_rule rule = {.action = dice(seed) % 3 ? ERR(1 + dice(seed) % 200) : ALLOW,
-		                            .cond_count = (uint8_t)(dice(seed) % 4)};
+					    .cond_count = (uint8_t)(dice(seed) % 4)};
 
 		for (unsigned c = 0; c < rule.cond_count; c++)
 			rule.conds[c] = (struct seccomp_cond){
@@ -409,7 +409,7 @@ static void test_model(void **state)
 
 			if (has != model(&rules, call->name, args))
 				fail_msg("round %d: %s(%llx,%llx,%llx) gives %x", round, call->name, (unsigned long long)args[0],
-				         (unsigned long long)args[1], (unsigned long long)args[2], has);
+					 (unsigned long long)args[1], (unsigned long long)args[2], has);
 		}
 		for (long nr = 0; nr < 600; nr++) {
 			bool named = false;

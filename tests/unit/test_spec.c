@@ -273,7 +273,7 @@ static void sets_and_gets_each_key(void **state)
 		if (!key->example)
 			continue;
 		assert_int_equal(str_print(dotted, sizeof dotted, "%s%s.%s", section->name, section->many ? ".x" : "", key->name),
-		                 0);
+				 0);
 		if (!section->many)
 			assert_int_equal(spec_get(spec, dotted, &before, &err), 0);
 		assert_int_equal(spec_set(spec, dotted, key->example, &err), 0);
@@ -415,24 +415,24 @@ static void edits_keep_comments_and_order(void **state)
 				   "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n";
 
 	expect_edit(text, "limits.memory", "1G",
-	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory = 1G\ncpus = 1\n\n# "
-	            "net\n[network eth0]\n\n# "
-	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory = 1G\ncpus = 1\n\n# "
+		    "net\n[network eth0]\n\n# "
+		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(
 		text, "limits.memory", NULL,
 		"# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\ncpus = 1\n\n# net\n[network eth0]\n\n# "
 		"data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "network.eth0.mtu", "1400",
-	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
-	            "net\n[network eth0]\nmtu = 1400\n\n# "
-	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
+		    "net\n[network eth0]\nmtu = 1400\n\n# "
+		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "network.eth0", NULL,
-	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n# "
-	            "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
+		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# net\n# "
+		    "data\n[mount data]\nsource = /a\ntarget = /b\n# end\n");
 	expect_edit(text, "mount.data.options", "ro",
-	            "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
-	            "net\n[network eth0]\n\n# "
-	            "data\n[mount data]\nsource = /a\ntarget = /b\noptions = ro\n# end\n");
+		    "# top\n[guest]\n# name\nhostname = a\n\n# limits\n[limits]\n#memory = 1G\nmemory=512M\ncpus = 1\n\n# "
+		    "net\n[network eth0]\n\n# "
+		    "data\n[mount data]\nsource = /a\ntarget = /b\noptions = ro\n# end\n");
 }
 
 static void edits_make_sections(void **state)
@@ -446,9 +446,9 @@ static void edits_make_sections(void **state)
 	expect_edit("[network eth1]\n", "network.eth1", NULL, "");
 	/* A key of the same name in another section is not touched. */
 	expect_edit("[network eth0]\nmtu = 1400\n[network eth1]\n", "network.eth1.mtu", "9000",
-	            "[network eth0]\nmtu = 1400\n[network eth1]\nmtu = 9000\n");
+		    "[network eth0]\nmtu = 1400\n[network eth1]\nmtu = 9000\n");
 	expect_edit("[network eth0]\naddress6 = none\n", "network.eth0.address", "none",
-	            "[network eth0]\naddress6 = none\naddress = none\n");
+		    "[network eth0]\naddress6 = none\naddress = none\n");
 }
 
 static void edits_refuse_what_would_inject_lines(void **state)
