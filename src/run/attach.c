@@ -20,6 +20,7 @@
 #include <linux/magic.h>
 
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/message.h"
 #include "../base/path.h"
 #include "../base/proc.h"
@@ -135,6 +136,27 @@ static int enter(const struct attach *attach, struct err *err)
 	return r == 0 ? ns_enter(attach->init_pidfd, attach->flags, err) : r;
 }
 
+/* Of what the caller had open only the streams that are meant for the program go inside. The kernel lets whoever may trace anything
+ * in the guest take descriptors of a process that dies, be it hidden or not, when its memory is gone and its files are not
+ * (do_exit). */
+static int shed(const struct attach *attach, struct err *err)
+{
+	const int keep[] = {attach->other, attach->relay.guest[0], attach->relay.guest[1], attach->relay.guest[2]};
+	int r = fds_close_others(keep, sizeof(keep) / sizeof(keep[0]), 0);
+
+	return r < 0 ? err_num(err, r, "close descriptors before the guest is entered") : 0;
+}
+
+static int null_streams(struct err *err)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < 3; i++)
+		if (fd < 0 || dup2(fd, i) < 0)
+			return err_sys(err, "open /dev/null");
+	return 0; /* shed() closes it */
+}
+
 static int become_root(struct err *err)
 {
 	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
@@ -221,8 +243,12 @@ static _Noreturn void door_main(const struct attach *attach)
 	struct ns_clone how = {.flags = CLONE_PARENT, .cgroup_fd = -1};
 	struct err err = {0};
 	int pidfd = -1;
-	pid_t pid = enter(attach, &err);
+	pid_t pid = null_streams(&err);
 
+	if (pid == 0)
+		pid = enter(attach, &err);
+	if (pid == 0)
+		pid = shed(attach, &err);
 	if (pid == 0) {
 		pid = ns_clone(&how, &pidfd, &err);
 		if (pid == 0)

@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
+#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timex.h>
@@ -292,13 +293,28 @@ static int is_isle(int pid)
 
 static int found_isle;
 
+/* The kernel gives descriptors of a dying process to whoever asks: then there must be none that matters. */
+static void steal(int pid, int pidfd, int number)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (is_isle(pid) && fstat(fd, &st) == 0 &&
+	    (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev != makedev(1, 3) && major(st.st_rdev) != 5)))
+		hole("descriptor %d of an isle that enters can be taken (mode %o, device %x:%x)", number, st.st_mode, major(st.st_rdev),
+		     minor(st.st_rdev));
+	close(fd);
+}
+
 static void look_into(int pid)
 {
 	static const struct {
 		const char *file;
 		int flags;
 	} files[] = {
-		{"fd", O_RDONLY},    {"mem", O_RDWR},    {"mem", O_RDONLY},          {"environ", O_RDONLY},       {"exe", O_RDONLY},
+		{"mem", O_RDWR},    {"mem", O_RDONLY},          {"environ", O_RDONLY},       {"exe", O_RDONLY},
 		{"cwd", O_PATH},     {"root", O_PATH},   {"ns/mnt", O_RDONLY},       {"ns/net", O_RDONLY},        {"stack", O_RDONLY},
 		{"auxv", O_RDONLY},  {"maps", O_RDONLY}, {"smaps", O_RDONLY},        {"fdinfo", O_RDONLY},        {"map_files", O_RDONLY},
 		{"syscall", O_RDONLY}, {"io", O_RDONLY}, {"oom_score_adj", O_WRONLY}, {"clear_refs", O_WRONLY},
@@ -320,17 +336,14 @@ static void look_into(int pid)
 			close(fd);
 	}
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int stolen = pidfd >= 0 ? (int)syscall(SYS_pidfd_getfd, pidfd, 3, 0) : -1;
 
-	if (stolen >= 0 && is_isle(pid))
-		hole("a descriptor of an isle that enters can be taken");
+	for (int i = 0; pidfd >= 0 && i < 64; i++)
+		steal(pid, pidfd, i);
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) {
 		if (is_isle(pid))
 			hole("an isle that enters can be traced");
 		(void)ptrace(PTRACE_DETACH, pid, 0, 0);
 	}
-	if (stolen >= 0)
-		close(stolen);
 	if (pidfd >= 0)
 		close(pidfd);
 }
