@@ -228,12 +228,13 @@ enum state guest_state(const struct store *store, const char *name, struct recor
 		return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 	auto_close int monitor = record_monitor_pidfd(record);
 
-	if (strcmp(record->phase, "starting") == 0 && monitor >= 0)
-		return STATE_STARTING;
-	/* Only while somebody is at it: a stop that was killed before it reached init has changed nothing. */
+	/* Without the process that makes the start there is no init yet, only one that would have become it. */
+	if (strcmp(record->phase, "starting") == 0 && (monitor >= 0 || alive))
+		return monitor >= 0 ? STATE_STARTING : STATE_BROKEN;
 	if (alive)
 		return stopping ? STATE_STOPPING : STATE_RUNNING;
-	return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;
+	/* Its monitor clears up, or the command that stops it. */
+	return monitor >= 0 || store_name_locked(store, name) ? STATE_STOPPING : STATE_BROKEN;
 }
 
 enum state guest_state_locked(const struct guest *guest, struct record *ret_record)
@@ -247,8 +248,9 @@ enum state guest_state_locked(const struct guest *guest, struct record *ret_reco
 	if (state != STATE_STOPPING)
 		return state;
 	auto_close int init = record_init_pidfd(record);
+	auto_close int monitor = record_monitor_pidfd(record);
 
 	if (init < 0 || proc_wait_gone(init, 0) == 0)
-		return STATE_STOPPING;
+		return monitor >= 0 ? STATE_STOPPING : STATE_BROKEN;
 	return cgroup_frozen(record->cgroup) ? STATE_FROZEN : STATE_RUNNING;
 }

@@ -126,12 +126,20 @@ teardown_file() {
 	run setsid bash -c "'$ISLE' start one; trap '' TERM; kill -TERM 0; trap - INT; kill -HUP 0"
 	is state running "$(state one)"
 	monitor=$(monitor_pid one)
-	kill -TERM "$monitor"
 	kill -HUP "$monitor"
 	kill -INT "$monitor"
 	is answer hi "$(isle exec one -- echo hi)"
 	is monitor "$monitor" "$(monitor_pid one)"
 	gone "$monitor" && flunk 'it is gone' || :
+}
+
+@test "monitor: SIGTERM to it, as a host that shuts down sends, stops the guest cleanly" {
+	isle exec one -- sh -c 'rm -f /root/marks; mkdir -p /etc/rc.stop && printf "#!/bin/sh\necho clean >>/root/marks\n" >/etc/rc.stop/mark && chmod 755 /etc/rc.stop/mark'
+	kill -TERM "$(monitor_pid one)"
+	isle wait --timeout 20 one
+	assert_nothing_left one
+	isle start one
+	is marks clean "$(isle exec one -- cat /root/marks)"
 }
 
 @test "monitor: garbage on its socket harms nobody" {
