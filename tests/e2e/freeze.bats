@@ -27,7 +27,7 @@ ticks() {
 
 @test "freeze: no process of the guest runs, and each goes on afterwards" {
 	isle exec one -- sh -c 'while :; do :; done >/dev/null 2>&1 & echo $! >/tmp/busy'
-	busy=$(grep -l "^NSpid:.*[[:blank:]]$(isle exec one -- cat /tmp/busy)\$" /proc/[0-9]*/status | tail -n 1 | cut -d/ -f3)
+	busy=$(grep -lE "^NSpid:.*[0-9][[:blank:]]$(isle exec one -- cat /tmp/busy)\$" /proc/[0-9]*/status | tail -n 1 | cut -d/ -f3)
 	isle freeze one
 	is state frozen "$(state one)"
 	is 'state in JSON' frozen "$(field one .state)"
