@@ -131,7 +131,8 @@ unit_of() {
 
 @test "AppArmor: a profile that is required is refused where the kernel has none" {
 	[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || skip "this kernel has AppArmor"
-	make_guest one --set security.apparmor=require
+	make_guest one
+	isle config one set security.apparmor=require
 	fails 1 isle start one
 	says "AppArmor"
 }
