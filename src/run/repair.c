@@ -26,6 +26,7 @@
 #include "steps.h"
 #include "walk.h"
 
+#define DYING_MS 1000
 #define GONE_MS       5000
 #define LINKS_GUESSED 4 /* for a run folder without a record: more interfaces than that are found by their guest's config */
 
@@ -254,7 +255,18 @@ int repair_as_needed(struct guest *guest, struct err *err)
 		return 0;
 	auto_close int monitor = record_monitor_pidfd(&record);
 
-	return monitor >= 0 ? 0 : repair_monitor(guest, err);
+	if (monitor >= 0)
+		return 0;
+	int r = repair_monitor(guest, err);
+	auto_close int init = record_init_pidfd(&record);
+
+	/* It could not be given one because it was at its end. */
+	if (r < 0 && (init < 0 || proc_wait_gone(init, DYING_MS) == 0)) {
+		if (err)
+			*err = (struct err){0};
+		r = repair_guest(guest->store, guest->name, err);
+	}
+	return r;
 }
 
 void repair_unwatched(const struct store *store, const char *name)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,6 +282,24 @@ static int lost_other(struct run *run, int sent, struct err *err)
 	return r;
 }
 
+/* A row that is done ahead may fail because the guest's side has ended meanwhile: what that said comes first. */
+static int first_fault(struct run *run, int fault, struct err *err)
+{
+	struct pollfd word = {.fd = run->other, .events = POLLIN};
+	struct err theirs = {0};
+	size_t said;
+
+	if (poll(&word, 1, 0) <= 0 || !(word.revents & POLLIN))
+		return fault;
+	int r = receive_note(run, &said, &theirs);
+
+	if (r >= 0 || theirs.code == ERR_NONE)
+		return fault;
+	if (err)
+		*err = theirs;
+	return r;
+}
+
 int walk_host(struct run *run, struct err *err)
 {
 	size_t row = next_wanted(run, 0), done_ahead = step_count;
@@ -293,6 +312,8 @@ int walk_host(struct run *run, struct err *err)
 			done_ahead = row_ahead(run, row);
 			if (done_ahead < step_count)
 				r = do_step(run, &step_table[done_ahead], err);
+			if (r < 0)
+				r = first_fault(run, r, err);
 			if (r == 0)
 				r = await_other(run, row, GUEST, &row, err);
 			continue;

@@ -19,8 +19,13 @@ teardown_file() {
 
 @test "doctor: names what is left by a command that was killed" {
 	make_guest half-done
-	isle start half-done
-	ISLE_FAULT='cgroup:kill-undo' run isle stop --kill half-done
+	ISLE_HOLD=filter "$ISLE" start half-done >"$BATS_TEST_TMPDIR/held" 2>&1 3>&- &
+	holder=$!
+	wait_until 10 grep -q held "$BATS_TEST_TMPDIR/held"
+	starter=$(pgrep -P "$holder")
+	kill -9 "$holder" "$starter"
+	wait "$holder" 2>/dev/null || :
+	wait_until 10 gone "$starter"
 	run isle doctor
 	says half-done
 	isle start half-done

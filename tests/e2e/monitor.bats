@@ -76,7 +76,14 @@ teardown_file() {
 	init=$(init_pid one)
 	run isle exec one -- reboot -f
 	other_init() { [ "$(state one)" = running ] && [ "$(init_pid one)" != "$init" ]; }
-	wait_until 20 other_init
+	other_or_none() { other_init || [ "$(state one)" = stopped ]; }
+	wait_until 20 other_or_none
+	if [ "$(state one)" = stopped ]; then
+		# Only a parent is told of the reboot for certain; who else asks may be too late.
+		works isle log --events --lines 1 one
+		says unknown
+		skip "init's reaper was quicker than its new monitor"
+	fi
 	is monitor "$monitor" "$(monitor_pid one)"
 	run isle exec one -- poweroff -f
 	isle wait --timeout 20 one
