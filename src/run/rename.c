@@ -107,8 +107,10 @@ int rename_guest(const struct store *store, const char *from, const char *to, st
 		r = store_lock_name(store, to, STORE_LOCK_MS, &to_lock, err);
 	if (r == 0)
 		r = check(guest, err);
-	/* Of a guest that had the name before. */
-	if (r == 0 && guest_state(store, to, NULL) == STATE_BROKEN)
+	/* Of a guest that had the name before. The lock is ours: what looks half started or half stopped is nobody's. */
+	enum state left = r == 0 ? guest_state(store, to, NULL) : STATE_STOPPED;
+
+	if (left == STATE_BROKEN || left == STATE_STARTING || left == STATE_STOPPING)
 		r = repair_guest(store, to, err);
 	/* Shared meanwhile: who wants to remove the image may read the folder of guests and miss the one that moves. */
 	if (r == 0 && guest->spec->guest.image)
