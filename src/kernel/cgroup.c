@@ -1,7 +1,6 @@
 /* Control groups: one front for the unified and the hybrid layout. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,7 +31,7 @@
 #define GUEST_DEPTH  "64"
 
 /* A name that a damaged record might bring, "" above all, would mean the host's own groups, and a kill all that runs. */
-static bool is_below(const char *cgroup)
+bool cgroup_is_name(const char *cgroup)
 {
 	bool good = cgroup[0] != '\0';
 
@@ -48,14 +47,14 @@ static int unified_path(char ret[PATH_MAX], const char *cgroup, const char *belo
 {
 	const char *base = cgroup_layout()->unified;
 
-	if (!is_below(cgroup))
+	if (!cgroup_is_name(cgroup))
 		return -EINVAL;
 	if (!base[0])
 		return -EOPNOTSUPP;
 	return str_print(ret, PATH_MAX, "%s/%s%s%s", base, cgroup, below[0] ? "/" : "", below);
 }
 
-static int no_cgroup2(struct err *err)
+int cgroup_none(struct err *err)
 {
 	(void)err_set(err, ERR_FAILED, "find cgroup2: it is not mounted on this host");
 	(void)err_hint(err, "mount -t cgroup2 cgroup2 /sys/fs/cgroup (or /sys/fs/cgroup/unified beside v1 controllers)");
@@ -178,7 +177,7 @@ static int create_unified(const char *cgroup, uid_t owner, struct err *err)
 int cgroup_create(const char *cgroup, uid_t owner, struct err *err)
 {
 	if (!cgroup_layout()->unified[0])
-		return no_cgroup2(err);
+		return cgroup_none(err);
 	int r = -ENOENT;
 
 	/* The last other guest's end may take the common parent away between two of our steps. */
@@ -243,7 +242,7 @@ int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct 
 	int r = unified_path(folder, cgroup, "");
 
 	if (r < 0)
-		return no_cgroup2(err);
+		return cgroup_none(err);
 	if (cgroup_layout()->v1_count)
 		return cgroup_v1_limit(cgroup, limits, err);
 	return limit_unified(folder, limits, err);
@@ -267,7 +266,7 @@ int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry
 	char path[PATH_MAX];
 
 	if (unified_path(path, cgroup, below) < 0)
-		return no_cgroup2(err);
+		return cgroup_none(err);
 	entry.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (entry.folder < 0)
 		return err_sys(err, "open %s", path);
@@ -329,148 +328,11 @@ int cgroup_kill(const char *cgroup, struct err *err)
 	if (r == 0)
 		r = str_print(path, sizeof(path), "%s/cgroup.kill", folder);
 	if (r < 0)
-		return r == -EOPNOTSUPP ? no_cgroup2(err) : err_num(err, r, "name cgroup '%s'", cgroup);
+		return r == -EOPNOTSUPP ? cgroup_none(err) : err_num(err, r, "name cgroup '%s'", cgroup);
 	r = file_poke(AT_FDCWD, path, "1");
 	if (r == 0 || r == -ENODEV || (r == -ENOENT && access(folder, F_OK) < 0))
 		return 0;
 	return err_num(err, r, "kill all in cgroup %s", cgroup);
-}
-
-/* The first folder inside dir, "" when there is none. */
-static int first_folder(int dir, char name[NAME_MAX + 1])
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	name[0] = '\0';
-	if (fd < 0)
-		return -errno;
-	auto_closedir DIR *entries = fdopendir(fd);
-
-	if (!entries) {
-		close(fd);
-		return -ENOMEM;
-	}
-	for (struct dirent *entry; (entry = readdir(entries));)
-		if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return str_copy(name, NAME_MAX + 1, entry->d_name);
-	return 0;
-}
-
-/* A dying task leaves its group a moment after its parent heard of it. */
-static int remove_waiting(int dir, const char *name, uint64_t deadline)
-{
-	for (;;) {
-		if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-			return 0;
-		if (errno != EBUSY)
-			return -errno;
-		if (proc_now_ms() >= deadline)
-			return -EBUSY;
-		(void)poll(NULL, 0, 1); /* v1 has no event for "empty" */
-	}
-}
-
-/* The way down from the folder that is being removed: a guest may nest its groups as deep as it likes. */
-struct trail {
-	char (*name)[NAME_MAX + 1];
-	size_t count, room;
-};
-
-static int trail_push(struct trail *trail, const char *name)
-{
-	if (trail->count == trail->room) {
-		size_t room = trail->room ? trail->room * 2 : 16;
-		void *more = reallocarray(trail->name, room, sizeof(*trail->name));
-
-		if (!more)
-			return -ENOMEM;
-		trail->name = more;
-		trail->room = room;
-	}
-	return str_copy(trail->name[trail->count++], NAME_MAX + 1, name);
-}
-
-static int step_to(int *at, const char *name)
-{
-	int next = openat(*at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (next < 0)
-		return -errno;
-	close(*at);
-	*at = next;
-	return 0;
-}
-
-/* Down to a leaf, remove it from its parent, on from there: two descriptors whatever the depth. */
-static int remove_below(int at_fd, struct trail *trail, uint64_t deadline)
-{
-	auto_close int at = at_fd;
-
-	for (;;) {
-		char child[NAME_MAX + 1];
-		int r = first_folder(at, child);
-
-		if (r == 0 && child[0]) {
-			r = trail_push(trail, child);
-			if (r == 0)
-				r = step_to(&at, child);
-		} else if (r == 0) {
-			if (trail->count == 0)
-				return 0;
-			r = step_to(&at, "..");
-			if (r == 0)
-				r = remove_waiting(at, trail->name[--trail->count], deadline);
-		}
-		if (r < 0)
-			return r;
-	}
-}
-
-static int remove_groups(int dir, const char *name, uint64_t deadline)
-{
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
-		return 0;
-	int at = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (at < 0)
-		return errno == ENOENT ? 0 : -errno;
-	struct trail trail = {0};
-	int r = remove_below(at, &trail, deadline);
-
-	free(trail.name);
-	return r < 0 ? r : remove_waiting(dir, name, deadline);
-}
-
-int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)
-{
-	const struct cgroup_layout_map *map = cgroup_layout();
-	uint64_t deadline = proc_now_ms() + (uint64_t)(timeout_ms < 0 ? 0 : timeout_ms);
-
-	if (!is_below(cgroup))
-		return err_num(err, EINVAL, "remove cgroup '%s', which is no guest's", cgroup);
-	if (!map->unified[0])
-		return no_cgroup2(err); /* or it could not be found now, which does not mean that there is nothing to remove */
-	for (int i = -1; i < map->v1_count; i++) {
-		const char *base = i < 0 ? map->unified : map->v1[i].path;
-
-		if (!base[0])
-			continue;
-		auto_close int dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (dir < 0)
-			return err_sys(err, "open %s", base);
-		int r = remove_groups(dir, cgroup, deadline);
-		if (r < 0)
-			return err_num(err, r, "rmdir %s/%s", base, cgroup);
-		char parent[PATH_MAX];
-		char *slash = str_copy(parent, sizeof(parent), cgroup) < 0 ? NULL : strrchr(parent, '/');
-
-		if (slash) {
-			*slash = '\0';
-			(void)unlinkat(dir, parent, AT_REMOVEDIR); /* only the last guest's end succeeds */
-		}
-	}
-	return 0;
 }
 
 static bool event_is(const char *cgroup, const char *word)
@@ -493,7 +355,7 @@ int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *e
 	char path[PATH_MAX];
 
 	if (unified_path(path, cgroup, "cgroup.events") < 0)
-		return no_cgroup2(err);
+		return cgroup_none(err);
 	auto_close int events = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (events < 0)
@@ -593,7 +455,7 @@ int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err)
 	char path[PATH_MAX];
 
 	if (unified_path(path, folder, leaf) < 0)
-		return no_cgroup2(err);
+		return cgroup_none(err);
 	int r = make_folder(path, err);
 	if (r < 0)
 		return r;

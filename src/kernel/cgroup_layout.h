@@ -17,6 +17,12 @@ struct cgroup_layout_map {
 /* Read once from /proc/self/mountinfo. */
 const struct cgroup_layout_map *cgroup_layout(void);
 
+/* Whether a path is a group below the root: not empty, nothing of it "." or "..". */
+bool cgroup_is_name(const char *cgroup);
+
+/* "cgroup2 is not mounted", with what to do. Returns -EOPNOTSUPP. */
+int cgroup_none(struct err *err);
+
 /* The v1 folder of controller, NULL when it is not on v1. */
 const char *cgroup_v1_path(const char *controller);
 

@@ -26,7 +26,7 @@
 #include "steps.h"
 #include "walk.h"
 
-#define DYING_MS 1000
+#define DYING_MS      1000
 #define GONE_MS       5000
 #define LINKS_GUESSED 4 /* for a run folder without a record: more interfaces than that are found by their guest's config */
 
