@@ -165,7 +165,7 @@ static int finish(struct monitor *m)
 
 	eventlog_add(text, sizeof(text), how);
 	eventlog_write(m->guest, "monitor", text);
-	/* systemd signals every process of a scope that it stops, and SIGTERM makes busybox's init reboot: nobody asked for that. */
+	/* systemd signals every process of a scope that it stops, and SIGTERM makes busybox's init reboot: not asked for. */
 	if (m->stopping && strcmp(how, "reboot") == 0) {
 		how[0] = '\0';
 		eventlog_add(how, sizeof(how), "poweroff");
