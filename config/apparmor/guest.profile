@@ -2,6 +2,10 @@
 # User namespace, capabilities and the system call filter come first: this is one more wall behind them, and the only one that
 # knows paths. apparmor.d(5) explains the language; security.apparmor in isle.conf(5) says how it is switched.
 
+# The kernel's features that these rules were written for: without this line a newer kernel mediates more than they allow. With
+# network_v8, Linux 6.1 refuses lockf(3) on a Unix socket whatever a profile says, and with it services with DynamicUser=.
+abi <abi/kernel-5.4-outoftree-network>,
+
 @{PROC}=/proc/
 
 profile "@NAME@" flags=(attach_disconnected,mediate_deleted) {
