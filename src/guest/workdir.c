@@ -89,8 +89,12 @@ int workdir_make(int dir_fd, const char *name, int *ret_fd, bool *ret_waited, st
 
 		if (fd < 0 && errno == ENOENT)
 			continue;
-		if (fd < 0)
-			return err_sys(err, "open the folder %s", name);
+		if (fd < 0) {
+			int r = err_sys(err, "open the folder %s", name);
+
+			(void)unlinkat(dir_fd, name, AT_REMOVEDIR); /* only an empty one; who has just made it makes it again */
+			return r;
+		}
 		int r = lock_folder(fd, LOCK_EX | LOCK_NB);
 
 		if (r == -EWOULDBLOCK) {
@@ -109,8 +113,10 @@ int workdir_make(int dir_fd, const char *name, int *ret_fd, bool *ret_waited, st
 			return 0;
 		}
 		r = empty_folder(fd, err);
-		if (r < 0)
+		if (r < 0) {
+			(void)unlinkat(dir_fd, name, AT_REMOVEDIR); /* what cannot be emptied is swept later */
 			return r;
+		}
 		*ret_fd = take_fd(&fd);
 		if (ret_waited)
 			*ret_waited = waited;
