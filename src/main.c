@@ -15,6 +15,7 @@
 #include "cli/help.h"
 #include "cli/options.h"
 #include "cli/report.h"
+#include "cli/sealed.h"
 
 /* What stands before the verb: global options only; the verb begins the rest. */
 static const struct verb before_verb = {.name = "", .max = 0, .rest = true, .stop_at_first = true};
@@ -82,7 +83,7 @@ static int open_log(const struct call *call, struct err *err)
 	return 0;
 }
 
-static int run_verb(struct call *call, struct err *err)
+static int run_verb(struct call *call, char **program_argv, struct err *err)
 {
 	const struct verb *verb = call->verb;
 
@@ -98,7 +99,8 @@ static int run_verb(struct call *call, struct err *err)
 		err_num(err, EPERM, "only root may run 'isle %s'", verb->name);
 		return err_hint(err, "sudo isle %s ...", verb->name);
 	}
-	return verb->run(call, err);
+	rc = sealed_run(call, program_argv, err);
+	return rc < 0 ? rc : verb->run(call, err);
 }
 
 /* Output that did not arrive is a failure too: a full disk behind "isle list > file". */
@@ -119,6 +121,7 @@ static int flush_output(int rc, struct err *err)
 static int run(struct call *before, struct call *call, int argc, char **argv, struct err *err)
 {
 	const char *base = strrchr(argv[0], '/');
+	char **const program_argv = argv;
 	const struct verb *verb = NULL;
 	bool lxc = str_starts(base ? base + 1 : argv[0], "isle-");
 	int rc;
@@ -148,7 +151,7 @@ static int run(struct call *before, struct call *call, int argc, char **argv, st
 	if (rc == 0)
 		rc = call_parse(verb, lxc, argc - 1, argv + 1, call, err);
 	call->color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-	return rc < 0 ? rc : run_verb(call, err);
+	return rc < 0 ? rc : run_verb(call, program_argv, err);
 }
 
 int main(int argc, char **argv)

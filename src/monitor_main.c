@@ -13,10 +13,12 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "run/ending.h"
 #include "run/eventlog.h"
+#include "run/oom.h"
 #include "run/serve.h"
 
 struct monitor {
@@ -30,8 +32,9 @@ struct monitor {
 	char oom_before[16];
 	int epoll;
 	int term;      /* SIGTERM comes in here */
-	bool stopping; /* it has */
+	pid_t stopper; /* the `isle stop` that it has run, 0: none, or one that failed */
 	struct serve serve;
+	struct oom oom;
 };
 
 /* Init's end. */
@@ -64,28 +67,49 @@ static void spare_from_oom(struct monitor *m)
 
 static void set_signals(void (*handler)(int))
 {
-	static const int faults[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD};
+	static const int kept[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD, SIGTERM};
 	struct sigaction action = {.sa_handler = handler};
 
 	for (int sig = 1; sig <= SIGRTMAX; sig++) {
 		size_t i = 0;
 
-		while (i < sizeof(faults) / sizeof(*faults) && faults[i] != sig)
+		while (i < sizeof(kept) / sizeof(*kept) && kept[i] != sig)
 			i++;
-		if (i == sizeof(faults) / sizeof(*faults))
+		if (i == sizeof(kept) / sizeof(*kept))
 			(void)sigaction(sig, &action, NULL); /* the C library keeps two for itself */
 	}
 	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would reap init before we could */
+	(void)signal(SIGTERM, SIG_DFL); /* blocked it does nothing, ignored it would not arrive, and be lost if it waits already */
 }
 
-/* As a program that is executed expects them. */
-static void signals_back(void)
+/* As a program that is executed expects them; SIGTERM blocked or not. */
+static void signals_back(bool hold_term)
 {
-	sigset_t none;
+	sigset_t set;
 
-	sigemptyset(&none);
+	sigemptyset(&set);
+	if (hold_term)
+		sigaddset(&set, SIGTERM);
 	set_signals(SIG_DFL);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+/* Whether an `isle stop` is at work, or has done it. One that failed, since another command kept the guest's lock, leaves things as
+ * they were. */
+static bool stop_goes_on(struct monitor *m)
+{
+	int status;
+
+	if (m->stopper > 0 && waitpid(m->stopper, &status, WNOHANG) == m->stopper)
+		m->stopper = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? -1 : 0;
+	return m->stopper != 0;
+}
+
+static bool term_came(const struct monitor *m)
+{
+	struct signalfd_siginfo info;
+
+	return read(m->term, &info, sizeof(info)) == (ssize_t)sizeof(info);
 }
 
 /* SIGTERM comes from systemd, which ends the guest's scope (machinectl terminate, systemctl stop), or from an administrator: the
@@ -93,22 +117,24 @@ static void signals_back(void)
 static void stop_guest(struct monitor *m)
 {
 	char *argv[8] = {(char *)m->isle, (char *)"stop"};
-	struct signalfd_siginfo info;
 	int n = 2;
 
-	if (read(m->term, &info, sizeof(info)) != (ssize_t)sizeof(info) || m->stopping)
+	if (!term_came(m) || stop_goes_on(m))
 		return;
-	m->stopping = true;
 	eventlog_write(m->guest, "monitor", "SIGTERM: stopping the guest");
 	if (*m->root) {
 		argv[n++] = (char *)"--path";
 		argv[n++] = (char *)m->root;
 	}
 	argv[n++] = (char *)m->name;
-	if (fork() != 0)
-		return; /* the child is never waited for: it outlives us, or its failure leaves the guest running */
+	pid_t child = fork();
+
+	if (child != 0) {
+		m->stopper = child > 0 ? child : 0; /* it outlives us, or fails */
+		return;
+	}
 	put_file(OOM_FILE, m->oom_before);
-	signals_back();
+	signals_back(false);
 	(void)close_range(3, ~0U, 0);
 	execv(m->isle, argv);
 	_exit(127);
@@ -136,7 +162,7 @@ static int become_isle(struct monitor *m, const char *how)
 	argv[n++] = m->numbers[RUN];
 
 	put_file(OOM_FILE, m->oom_before);
-	signals_back();
+	signals_back(true); /* nobody else would clear up, or be the monitor of the guest that reboots */
 	execv(m->isle, argv);
 
 	char text[512] = "cannot run ";
@@ -165,8 +191,9 @@ static int finish(struct monitor *m)
 
 	eventlog_add(text, sizeof(text), how);
 	eventlog_write(m->guest, "monitor", text);
-	/* systemd signals every process of a scope that it stops, and SIGTERM makes busybox's init reboot: not asked for. */
-	if (m->stopping && strcmp(how, "reboot") == 0) {
+	/* systemd signals every process of a scope that it stops, and SIGTERM makes busybox's init reboot: not asked for. One that
+	 * we have not read yet waits for what we become. */
+	if (strcmp(how, "reboot") == 0 && stop_goes_on(m)) {
 		how[0] = '\0';
 		eventlog_add(how, sizeof(how), "poweroff");
 	}
@@ -179,11 +206,12 @@ static int finish(struct monitor *m)
 
 #define TAG_INIT SERVE_FIRST_FREE
 #define TAG_TERM (SERVE_FIRST_FREE + 1)
+#define TAG_OOM  (SERVE_FIRST_FREE + 2)
 
 static void turn(struct monitor *m, const struct epoll_event *events, int count)
 {
 	struct serve *s = &m->serve;
-	bool connecting = false;
+	bool connecting = false, term = false;
 
 	for (int i = 0; i < count; i++) {
 		uint64_t tag = events[i].data.u64;
@@ -191,7 +219,9 @@ static void turn(struct monitor *m, const struct epoll_event *events, int count)
 		if (tag == TAG_INIT)
 			m->init_ended = true;
 		else if (tag == TAG_TERM)
-			stop_guest(m);
+			term = true;
+		else if (tag == TAG_OOM)
+			oom_event(&m->oom);
 		else if (tag == SERVE_CONTROL)
 			connecting = true;
 		else if (tag == SERVE_CONSOLE)
@@ -201,6 +231,8 @@ static void turn(struct monitor *m, const struct epoll_event *events, int count)
 	}
 	if (m->init_ended)
 		return;
+	if (term)
+		stop_guest(m);
 	if (connecting)
 		(void)serve_accept(s); /* a wrong one is none */
 	if (s->input_len > 0)
@@ -213,8 +245,12 @@ static int run(struct monitor *m)
 {
 	struct epoll_event events[8];
 
-	while (!m->init_ended)
-		turn(m, events, epoll_wait(m->epoll, events, 8, serve_timeout(&m->serve)));
+	while (!m->init_ended) {
+		int console = serve_timeout(&m->serve), oom = oom_timeout(&m->oom);
+
+		turn(m, events, epoll_wait(m->epoll, events, 8, console < 0 || (oom >= 0 && oom < console) ? oom : console));
+		oom_look(&m->oom);
+	}
 	return finish(m);
 }
 
@@ -232,7 +268,8 @@ static bool parse(struct monitor *m, int argc, char **argv)
 	int *const fds[] = {&m->guest, &m->run, &m->init, &m->console, &m->control};
 	unsigned long value, pid;
 
-	if (argc != 12 || argv[3][0] != '/' || !number(argv[4], INT_MAX, &pid) || !number(argv[6], ULONG_MAX, &value))
+	if ((argc != 12 && argc != 16) || argv[3][0] != '/' || !number(argv[4], INT_MAX, &pid) ||
+	    !number(argv[6], ULONG_MAX, &value))
 		return false;
 	m->log_max = value;
 	m->name = argv[1];
@@ -246,13 +283,27 @@ static bool parse(struct monitor *m, int argc, char **argv)
 			return false;
 		*fds[i] = value;
 	}
+	m->oom = (struct oom){.watch = -1, .count = -1};
+	if (argc == 16) {
+		unsigned long watch, count;
+
+		if (!number(argv[12], INT_MAX, &watch) || !number(argv[13], INT_MAX, &count) ||
+		    !number(argv[14], ULONG_MAX, &value))
+			return false;
+		m->oom.watch = watch;
+		m->oom.count = count;
+		m->oom.ids = value;
+		m->oom.cgroup = argv[15];
+	}
+	m->oom.guest = m->guest;
+	m->oom.run = m->run;
 	return true;
 }
 
 static void settle(struct monitor *m)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
+	sigset_t term;
 
 	for (int fd = 0; fd < 3 && null >= 0; fd++)
 		(void)dup2(null, fd); /* nobody is to be written to, nothing kept open */
@@ -261,27 +312,32 @@ static void settle(struct monitor *m)
 	(void)setsid();   /* the caller has done it, if it was no leader */
 	(void)chdir("/"); /* the folder would only pin a mount */
 	(void)umask(077);
-	sigemptyset(&none);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM); /* isle has blocked it already, when the guest began to run: it may wait */
+	(void)sigprocmask(SIG_SETMASK, &term, NULL);
 	set_signals(SIG_IGN);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	spare_from_oom(m);
 	(void)fcntl(m->init, F_SETFD, FD_CLOEXEC);
+	oom_init(&m->oom, m->is_child);
 }
 
 static int watch(struct monitor *m)
 {
 	struct epoll_event init = {.events = EPOLLIN, .data.u64 = TAG_INIT};
 	struct epoll_event term = {.events = EPOLLIN, .data.u64 = TAG_TERM};
+	/* cgroup2's file has urgent news only, and an error beside them. */
+	struct epoll_event oom = {.events = (m->oom.watch == m->oom.count ? EPOLLPRI : EPOLLIN) | EPOLLET, .data.u64 = TAG_OOM};
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
-	(void)signal(SIGTERM, SIG_DFL); /* blocked it does nothing, ignored it would not arrive */
-	m->term = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	m->term = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	m->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (m->term < 0 || m->epoll < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->init, &init) < 0 ||
 	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->term, &term) < 0)
 		return -errno;
+	if (m->oom.watch >= 0)
+		(void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->oom.watch, &oom); /* without it kills are counted but not told */
 	return serve_init(&m->serve, &(struct serve_from){
 					     .epoll = m->epoll,
 					     .console = m->console,

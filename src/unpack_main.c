@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clean.h"
+#include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "unpack/unpack.h"
@@ -30,7 +31,8 @@ static const char usage_text[] =
 	"usage: isle-unpack [OPTIONS] ARCHIVE DIR\n"
 	"\n"
 	"Unpacks a tar archive in any compression, '-' for standard input, into the empty folder DIR. It runs\n"
-	"shut in: it sees nothing but DIR, and an archive that tries to leave it, or holds device nodes, is refused.\n"
+	"shut in: it sees nothing but DIR, and an archive that tries to leave it, has absolute names,\n"
+	"or holds device nodes outside of /dev, is refused.\n"
 	"\n"
 	"  --max-bytes SIZE     most bytes of contents (default: nine tenths of the free space)\n"
 	"  --max-entries N      most files (default: 2000000)\n"
@@ -67,6 +69,21 @@ static struct archive *open_archive(int fd)
 	return NULL;
 }
 
+/* The host's ids by their own numbers and no others: capabilities are then those of a user namespace, over files of these owners.
+ */
+static int map_ids(pid_t pid, struct err *err)
+{
+	static const char *const files[] = {"uid_map", "gid_map"};
+	char path[48];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		(void)str_print(path, sizeof(path), "/proc/%d/%s", pid, files[i]);
+		r = file_poke(AT_FDCWD, path, "0 0 65536\n");
+	}
+	return r < 0 ? err_num(err, r, "map the ids of the unpacking process") : 0;
+}
+
 /* pid 1 of namespaces of its own. The archive is first looked at in here: its first bytes are as hostile as the rest. */
 _Noreturn static void run_child(int archive_fd, int root_fd, const struct unpack_limits *limits, int go_fd)
 {
@@ -74,16 +91,19 @@ _Noreturn static void run_child(int archive_fd, int root_fd, const struct unpack
 	char go;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* EOF: the parent died before that took effect. */
-	if (read(go_fd, &go, 1) != 1 || sandbox_enter(root_fd, limits, &err) < 0) {
+	/* EOF: the parent died before that took effect, or has said why it cannot go on. */
+	if (read(go_fd, &go, 1) != 1)
+		_exit(ERR_FAILED);
+	if (sandbox_enter(root_fd, limits, &err) < 0) {
 		err_print(&err, "cannot unpack");
 		_exit(ERR_FAILED);
 	}
 	struct archive *archive = open_archive(archive_fd);
+	int top_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (!archive)
+	if (!archive || top_fd < 0)
 		_exit(ERR_FAILED);
-	if (unpack_entries(archive, limits, &err) < 0) {
+	if (unpack_entries(archive, top_fd, limits, &err) < 0) {
 		fprintf(stderr, "isle-unpack: %s%s%s\n", err.what, err.sys ? ": " : "", err.sys ? strerror(err.sys) : "");
 		_exit(ERR_FAILED);
 	}
@@ -124,9 +144,10 @@ static int unpack(int archive_fd, int dir_fd, const struct unpack_limits *limits
 		fprintf(stderr, "isle-unpack: make a pipe: %s\n", strerror(errno));
 		return ERR_FAILED;
 	}
-	long pid =
-		syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_PIDFD | SIGCHLD,
-			0, &pidfd, 0, 0);
+	long pid = syscall(SYS_clone,
+			   CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID |
+				   CLONE_NEWCGROUP | CLONE_PIDFD | SIGCHLD,
+			   0, &pidfd, 0, 0);
 
 	if (pid < 0) {
 		fprintf(stderr, "isle-unpack: make namespaces: %s\n", strerror(errno));
@@ -137,7 +158,11 @@ static int unpack(int archive_fd, int dir_fd, const struct unpack_limits *limits
 		run_child(archive_fd, root_fd, limits, go[0]);
 	}
 	close(go[0]);
-	(void)!write(go[1], "", 1); /* a child that is gone is reaped below */
+	if (map_ids((pid_t)pid, &err) < 0)
+		err_print(&err, "cannot unpack");
+	else
+		(void)!write(go[1], "", 1); /* a child that is gone is reaped below */
+	close(go[1]);
 	return wait_child((pid_t)pid, pidfd, limits);
 }
 

@@ -2,10 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 
 # To build isle from a clean clone.
-packages_build=(
-	autoconf automake make pkg-config gcc libc6-dev linux-libc-dev xz-utils
-	libnl-3-dev libnl-route-3-dev libnftables-dev libseccomp-dev libinih-dev libjson-c-dev libarchive-dev
-)
+mapfile -t packages_build < <(tr -s " " "\n" <"${BASH_SOURCE[0]%/*}/packages-build")
 # To make and run guests.
 packages_run=(
 	libnftables1 debootstrap debian-archive-keyring gpgv ca-certificates busybox-static
@@ -13,7 +10,8 @@ packages_run=(
 # To check a change, beside both lists above.
 packages_test=(
 	git clang clang-format clang-tidy shellcheck codespell python3 libcmocka-dev
-	bats nftables iproute2 e2fsprogs libarchive-tools jq
+	bats nftables iproute2 e2fsprogs btrfs-progs libarchive-tools jq
+	lxcfs tmux curl strace python3-prometheus-client zstd
 )
 # To make the VMs of tests/vm.
 packages_vm=(

@@ -47,6 +47,12 @@ int path_open_beneath(int dir_fd, const char *path, int flags, unsigned mode)
 	return open_resolved(dir_fd, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+int path_open_in_mount(int dir_fd, const char *path, int flags, unsigned mode)
+{
+	return open_resolved(dir_fd, path, flags, mode,
+			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+}
+
 /* mkdir that gives exactly mode, whatever the umask is; an existing entry is left as it is. */
 static int make_one(int parent_fd, const char *name, unsigned mode)
 {

@@ -12,6 +12,9 @@ int path_open_in_root(int root_fd, const char *path, int flags, unsigned mode);
 /* openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS. */
 int path_open_beneath(int dir_fd, const char *path, int flags, unsigned mode);
 
+/* The same, and no mount is crossed on the way (RESOLVE_NO_XDEV): -EXDEV. */
+int path_open_in_mount(int dir_fd, const char *path, int flags, unsigned mode);
+
 /* mkdir -p of path below root_fd, each component opened with RESOLVE_IN_ROOT (links to folders
  * inside the root are followed). Returns an O_PATH descriptor of the last one, or -errno. */
 int path_make_in_root(int root_fd, const char *path, unsigned mode);

@@ -325,6 +325,17 @@ static size_t edit_distance(const char *a, const char *b)
 	return rows[la % 3][lb];
 }
 
+/* The beginning of a word is no slip, but may be all that somebody remembers of it. */
+static const char *shortest_with(const char *beginning, const char *const *candidates, size_t count)
+{
+	const char *best = NULL;
+
+	for (size_t i = 0; strlen(beginning) > 1 && i < count; i++)
+		if (candidates[i] && str_starts(candidates[i], beginning) && (!best || strlen(candidates[i]) < strlen(best)))
+			best = candidates[i];
+	return best;
+}
+
 const char *str_near(const char *s, const char *const *candidates, size_t count)
 {
 	const char *best = NULL;
@@ -348,7 +359,7 @@ const char *str_near(const char *s, const char *const *candidates, size_t count)
 			limit = distance;
 		}
 	}
-	return best;
+	return best ? best : shortest_with(s, candidates, count);
 }
 
 bool str_printable(const char *s)

@@ -44,7 +44,7 @@ void str_show_size(uint64_t bytes, char out[16]); /* for people: "1.5 GiB" */
 int str_to_duration(const char *s, uint64_t *ret_ms);
 void str_show_duration(uint64_t seconds, char out[32]); /* for people: "3d 4h", "12s" */
 
-/* Nearest candidate by edit distance, NULL when none is near enough to be meant. */
+/* Nearest candidate by edit distance, else the shortest one that begins so; NULL when none is near enough to be meant. */
 const char *str_near(const char *s, const char *const *candidates, size_t count);
 
 /* True when s holds no byte below 0x20 nor 0x7f. */

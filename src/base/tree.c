@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -21,9 +23,13 @@
  * neither descriptors nor memory depend on a depth that a guest chose. */
 #define DEPTH_MAX 32
 
+#define VOLUME_INODE BTRFS_FIRST_FREE_OBJECTID /* of the folder that a subvolume of btrfs is */
+
 struct level {
 	DIR *dir;
 	char name[NAME_MAX + 1]; /* in the level above */
+	dev_t device;            /* each subvolume of btrfs has its own */
+	bool again;              /* it has got entries that its scan may have missed */
 };
 
 struct removal {
@@ -31,7 +37,6 @@ struct removal {
 	struct level levels[DEPTH_MAX];
 	int depth;      /* levels in use */
 	uint64_t moved; /* names the next folder that is moved up */
-	bool again;     /* the top has got entries that its scan may have missed */
 	struct err *err;
 };
 
@@ -89,10 +94,10 @@ static int unlink_entry(int dir_fd, const char *name, int flags)
 	return unlinkat(dir_fd, name, flags) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
-/* Moves a folder from the deepest level up into the top one. */
-static int move_up(struct removal *removal, const char *name)
+/* Moves a folder from one level up into another. */
+static int move_up(struct removal *removal, int from, const char *name, struct level *to)
 {
-	int from = dirfd(removal->levels[removal->depth - 1].dir), top = dirfd(removal->levels[0].dir);
+	int top = dirfd(to->dir);
 	bool cleared = false;
 	char up[40];
 
@@ -108,17 +113,34 @@ static int move_up(struct removal *removal, const char *name)
 		(void)clear_flags_of(from, name);
 		cleared = true;
 	}
-	removal->again = true;
+	to->again = true;
 	return 0;
+}
+
+/* On a folder of btrfs anybody makes subvolumes, and write-protects them. */
+static void let_write(int fd, ino_t inode)
+{
+	uint64_t flags;
+
+	if (inode != VOLUME_INODE || ioctl(fd, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) < 0 || !(flags & BTRFS_SUBVOL_RDONLY))
+		return;
+	flags &= ~(uint64_t)BTRFS_SUBVOL_RDONLY;
+	(void)ioctl(fd, BTRFS_IOC_SUBVOL_SETFLAGS, &flags); /* what it was for fails, and says so */
 }
 
 static int enter(struct removal *removal, int dir_fd, const char *name)
 {
 	struct level *level = &removal->levels[removal->depth];
 	auto_close int fd = open_folder(dir_fd, name);
+	struct stat st;
 
 	if (fd < 0)
 		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	let_write(fd, st.st_ino);
+	level->device = st.st_dev;
+	level->again = false;
 	level->dir = fdopendir(fd);
 	if (!level->dir)
 		return -errno;
@@ -126,6 +148,31 @@ static int enter(struct removal *removal, int dir_fd, const char *name)
 	(void)str_copy(level->name, sizeof(level->name), name);
 	removal->depth++;
 	return 0;
+}
+
+static void close_level(struct removal *removal)
+{
+	struct level *level = &removal->levels[--removal->depth];
+
+	closedir(level->dir);
+	level->dir = NULL;
+}
+
+/* Beyond DEPTH_MAX. No folder moves from one subvolume to another, so it goes to the top of its own; but a subvolume does, and one
+ * that has no room left goes up itself. */
+static int put_off(struct removal *removal, const char *name)
+{
+	int last = removal->depth - 1, at = last;
+
+	while (at > 0 && removal->levels[at - 1].device == removal->levels[last].device)
+		at--;
+	if (at == 0 || at < last)
+		return move_up(removal, dirfd(removal->levels[last].dir), name, &removal->levels[at]);
+	int r = move_up(removal, dirfd(removal->levels[last - 1].dir), removal->levels[last].name, &removal->levels[0]);
+
+	if (r == 0)
+		close_level(removal);
+	return r;
 }
 
 /* Removes an entry of the deepest level, or enters it when it is a folder with something in it. */
@@ -145,7 +192,7 @@ static int take_entry(struct removal *removal, const struct dirent *entry)
 	r = unlink_entry(dir_fd, entry->d_name, folder ? AT_REMOVEDIR : 0);
 	if (!folder || (r != -ENOTEMPTY && r != -EEXIST))
 		return r;
-	return removal->depth < DEPTH_MAX ? enter(removal, dir_fd, entry->d_name) : move_up(removal, entry->d_name);
+	return removal->depth < DEPTH_MAX ? enter(removal, dir_fd, entry->d_name) : put_off(removal, entry->d_name);
 }
 
 /* Leaves the deepest level, which is empty now, and removes it from the one above. */
@@ -154,19 +201,17 @@ static int leave(struct removal *removal, int parent_fd)
 	struct level *level = &removal->levels[removal->depth - 1];
 	int r;
 
-	if (removal->depth > 1)
-		parent_fd = dirfd(level[-1].dir);
-	else if (removal->again) {
-		removal->again = false;
+	if (level->again) {
+		level->again = false;
 		rewinddir(level->dir);
 		return 0;
 	}
+	if (removal->depth > 1)
+		parent_fd = dirfd(level[-1].dir);
 	r = unlink_entry(parent_fd, level->name, AT_REMOVEDIR);
 	if (r < 0)
 		return r;
-	closedir(level->dir);
-	level->dir = NULL;
-	removal->depth--;
+	close_level(removal);
 	return 0;
 }
 

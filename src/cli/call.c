@@ -44,7 +44,7 @@ static int named(struct call *call, char ***ret, struct err *err)
 	return 0;
 }
 
-int call_names(struct call *call, int only_state, char ***ret, struct err *err)
+int call_names(struct call *call, unsigned states, char ***ret, struct err *err)
 {
 	const struct store *store;
 	size_t kept = 0;
@@ -58,12 +58,12 @@ int call_names(struct call *call, int only_state, char ***ret, struct err *err)
 
 	if (rc == 0)
 		rc = store_names(store, ret, err);
-	if (rc < 0 || only_state < 0)
+	if (rc < 0 || states == CALL_ANY_STATE)
 		return rc;
 	char **names = *ret;
 
 	for (size_t i = 0; names[i]; i++) {
-		if ((int)guest_state(store, names[i], NULL) == only_state)
+		if (states & CALL_STATE(guest_state(store, names[i], NULL)))
 			names[kept++] = names[i];
 		else
 			free(names[i]);

@@ -10,8 +10,10 @@
 #include "../base/clean.h"
 #include "../base/str.h"
 #include "../guest/record.h"
+#include "../run/shutdown.h"
 #include "../run/start.h"
 #include "../run/stop.h"
+#include "report.h"
 #include "verbs.h"
 
 #define DEFAULT_GROUPS "onboot,"
@@ -36,6 +38,7 @@ struct plan {
 	enum action action;
 	struct entry *entries;
 	size_t count;
+	uint64_t pause; /* ms, before the next guest is started */
 };
 
 static bool has_group(const char *groups, const struct group *group)
@@ -152,7 +155,7 @@ static int act(struct call *call, const char *name, struct err *err)
 	struct stop_request stop = {.kill = kill, .timeout_ms = (unsigned)timeout};
 
 	if (r == 0 && end)
-		r = stop_guest(guest, &stop, err);
+		r = reboot ? stop_guest(guest, &stop, err) : shutdown_guest(guest, &stop, err);
 	if (r == 0 && (!end || reboot))
 		r = start_guest(guest, &start, err);
 	guest_free(guest);
@@ -167,7 +170,7 @@ static void pause_for(uint64_t ms)
 		;
 }
 
-/* The guests of one order and group, at once; then the longest of their delays. */
+/* The guests of one order and group, at once; the longest of their delays is before whichever come next. */
 static int do_level(struct plan *plan, size_t first, const struct group *group, struct err *err)
 {
 	auto_free char **names = calloc(plan->count + 1, sizeof(*names));
@@ -197,8 +200,15 @@ static int do_level(struct plan *plan, size_t first, const struct group *group, 
 			printf("%s %llu\n", names[i], (unsigned long long)delay / 1000);
 		return 0;
 	}
+	pause_for(plan->pause);
+	plan->pause = delay;
 	r = call_each(plan->call, names, act, err);
-	pause_for(delay);
+	if (r < 0 && count == 1) {
+		/* A guest alone in its level is no child's, and its failure no less its own: the levels after it go on. */
+		report_error(plan->call, err, names[0]);
+		r = report_status(err);
+		*err = (struct err){0};
+	}
 	return r;
 }
 
@@ -266,7 +276,10 @@ static int run_autostart(struct call *call, struct err *err)
 }
 
 static const struct option_row autostart_options[] = {
-	{.name = "shutdown", .letter = 's', .doc = "Ask the guests to shut down, the last order first.", .lxc = "-s --shutdown"},
+	{.name = "shutdown",
+	 .letter = 's',
+	 .doc = "Ask the guests to shut down, the last order first; those with guest.on-shutdown = checkpoint are put to sleep.",
+	 .lxc = "-s --shutdown"},
 	{.name = "kill", .letter = 'k', .doc = "Kill them.", .lxc = "-k --kill"},
 	{.name = "reboot", .letter = 'r', .doc = "Stop and start them.", .lxc = "-r --reboot"},
 	{.name = "list",
@@ -295,12 +308,15 @@ const struct verb verb_autostart = {
 	.group = GROUP_HOST,
 	.synopsis = "[OPTIONS]",
 	.summary = "Start the guests that are to start with the host.",
-	.headline = "start the guests marked for it",
+	.headline = "start or end guest %",
 	.text = "Starts every stopped guest whose key guest.autostart is yes: those of a lower guest.start-order first, those of one order in parallel, with "
-		"the pause of guest.start-delay after each order. A guest that fails keeps no other from starting; the exit status tells.\n\n"
-		"On a systemd host the unit isle.service does this at boot, and isle-shutdown.service ends all guests in parallel before the host goes down.",
+		"the pause of guest.start-delay between an order and the next. A guest that sleeps in a checkpoint wakes. A guest that fails keeps no "
+		"other from starting; the exit status tells.\n\n"
+		"On a systemd host the unit isle.service does this at boot, and isle-shutdown.service ends all guests in parallel before the host goes "
+		"down, within 90 seconds, or puts them to sleep where guest.on-shutdown says so. isle@NAME.service is one guest as a unit.",
 	.examples = "isle autostart\nisle autostart --list\nisle autostart --groups dns,web,\nisle-autostart -s -t 60",
 	.options = autostart_options,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_autostart,
 };

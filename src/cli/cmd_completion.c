@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "../base/str.h"
+#include "../guest/checkpoint.h"
 #include "../guest/image.h"
 #include "../guest/keys.h"
+#include "../guest/plan.h"
 #include "../guest/record.h"
 #include "help.h"
 #include "options.h"
@@ -87,6 +89,42 @@ static void offer_images(const struct completion *c)
 	store_names_free(keys);
 }
 
+/* The guest that the line names first; NULL: none. */
+static struct guest *first_guest(const struct completion *c)
+{
+	const struct store *store;
+	struct guest *guest = NULL;
+	const char *name = NULL;
+
+	for (int i = 0; i < c->count && !name; i++)
+		if (c->words[i][0] != '-')
+			name = c->words[i];
+	return name && open_store(c, &store) == 0 && guest_open(store, name, &guest, NULL) == 0 ? guest : NULL;
+}
+
+static void offer_checkpoints(const struct completion *c)
+{
+	struct guest *guest = first_guest(c);
+	char **ids = NULL;
+
+	if (guest && checkpoint_ids(guest, &ids, NULL) == 0)
+		for (char **id = ids; *id; id++)
+			offer(c, *id);
+	store_names_free(ids);
+	guest_free(guest);
+}
+
+static void offer_devices(const struct completion *c)
+{
+	struct guest *guest = first_guest(c);
+
+	if (!guest)
+		return;
+	for (size_t i = 0; i < guest->spec->device_count; i++)
+		offer(c, guest->spec->devices[i].name);
+	guest_free(guest);
+}
+
 static void offer_templates(const struct completion *c)
 {
 	static const struct {
@@ -107,15 +145,35 @@ static void offer_templates(const struct completion *c)
 static void offer_keys(const struct completion *c)
 {
 	for (size_t i = 0; i < key_count; i++) {
-		static const char *const member[] = {
-			[SECTION_NETWORK] = "eth0.", [SECTION_MOUNT] = "NAME.", [SECTION_COUNT] = NULL};
 		const struct section_info *section = &section_table[key_table[i].section];
-		auto_free char *key =
-			str_format("%s.%s%s", section->name, section->many ? member[key_table[i].section] : "", key_table[i].name);
+		auto_free char *key = str_format("%s.%s%s%s", section->name,
+						 key_table[i].section == SECTION_NETWORK ? section->member
+						 : section->many                         ? "NAME"
+											 : "",
+						 section->many ? "." : "", key_table[i].name);
 
 		if (key && !key_table[i].internal)
 			offer(c, key);
 	}
+}
+
+static void offer_plans(const struct completion *c)
+{
+	const struct store *store;
+	char **names = NULL;
+
+	if (open_store(c, &store) < 0 || plan_names(store, &names, NULL) < 0)
+		return;
+	for (char **name = names; *name; name++)
+		offer(c, *name);
+	store_names_free(names);
+}
+
+static void offer_limits(const struct completion *c)
+{
+	for (size_t i = 0; i < key_count; i++)
+		if (key_table[i].section == SECTION_LIMITS)
+			offer(c, key_table[i].name);
 }
 
 static void offer_verbs(const struct completion *c)
@@ -155,8 +213,20 @@ static void offer_kind(const struct completion *c, enum complete kind)
 	case COMPLETE_IMAGE:
 		offer_images(c);
 		break;
+	case COMPLETE_PLAN:
+		offer_plans(c);
+		break;
+	case COMPLETE_LIMIT:
+		offer_limits(c);
+		break;
 	case COMPLETE_VERB:
 		offer_verbs(c);
+		break;
+	case COMPLETE_DEVICE:
+		offer_devices(c);
+		break;
+	case COMPLETE_CHECKPOINT:
+		offer_checkpoints(c);
 		break;
 	case COMPLETE_NOTHING:
 		break;
@@ -170,9 +240,19 @@ static void offer_argument(const struct completion *c, const char *text, size_t 
 		const char *name;
 		enum complete kind;
 	} kinds[] = {
-		{"GUEST", COMPLETE_GUEST}, {"RUNNING", COMPLETE_RUNNING},   {"STOPPED", COMPLETE_STOPPED},
-		{"FILE", COMPLETE_FILE},   {"TEMPLATE", COMPLETE_TEMPLATE}, {"KEY", COMPLETE_KEY},
-		{"IMAGE", COMPLETE_IMAGE}, {"VERB", COMPLETE_VERB},         {"NOTHING", COMPLETE_NOTHING},
+		{"GUEST", COMPLETE_GUEST},
+		{"RUNNING", COMPLETE_RUNNING},
+		{"STOPPED", COMPLETE_STOPPED},
+		{"FILE", COMPLETE_FILE},
+		{"TEMPLATE", COMPLETE_TEMPLATE},
+		{"KEY", COMPLETE_KEY},
+		{"IMAGE", COMPLETE_IMAGE},
+		{"VERB", COMPLETE_VERB},
+		{"NOTHING", COMPLETE_NOTHING},
+		{"DEVICE", COMPLETE_DEVICE},
+		{"PLAN", COMPLETE_PLAN},
+		{"LIMIT", COMPLETE_LIMIT},
+		{"CHECKPOINT", COMPLETE_CHECKPOINT},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../guest/plan.h"
 #include "../guest/spec_parts.h"
 #include "config_change.h"
+#include "origin.h"
 
 /* Reading */
 
@@ -62,7 +64,7 @@ static int get(struct call *call, const char *guest_name, char **keys, int count
 }
 
 /* Every key that has a value, defaults too, as get and set call it. */
-static void show_element(const struct spec *spec, enum section section, size_t index)
+static void show_element(const struct spec *spec, const struct spec *below, enum section section, size_t index)
 {
 	const void *element = spec_element_at(spec, section, index);
 	const char *name = spec_element_name(spec, section, index);
@@ -74,115 +76,35 @@ static void show_element(const struct spec *spec, enum section section, size_t i
 		if (key->section != section)
 			continue;
 		key->type->format(key, spec_field_const(element, key), &value);
-		if (value.len)
-			printf("%s%s%s.%s = %s\n", section_table[section].name, *name ? "." : "", name, key->name, value.data);
+		if (!value.len)
+			continue;
+		auto_free char *origin = origin_text(spec, below, key);
+
+		printf("%s%s%s.%s = %s%s%s\n", section_table[section].name, *name ? "." : "", name, key->name, value.data,
+		       origin ? "    # " : "", origin ? origin : "");
 	}
 }
 
 static int show(struct call *call, const char *guest_name, struct err *err)
 {
 	struct guest *guest = NULL;
+	struct spec *below = NULL;
 	int r = open_guest(call, guest_name, &guest, err);
 
+	if (!r)
+		r = plan_open(guest->store, guest->spec->guest.plan, &below, err);
 	if (!r && call->json) {
-		print_json(spec_json(guest->spec));
+		struct json_object *all = spec_json(guest->spec);
+
+		json_object_object_add(all, "sources", origin_json(guest->spec));
+		print_json(all);
 	} else if (!r) {
 		for (enum section section = 0; section < SECTION_COUNT; section++)
 			for (size_t i = 0; i < spec_element_count(guest->spec, section); i++)
-				show_element(guest->spec, section, i);
+				show_element(guest->spec, below, section, i);
 	}
+	spec_free(below);
 	guest_free(guest);
-	return r;
-}
-
-/* Changing */
-
-/* What isle wrote itself stands for something on disk: changing it changes only what isle believes. */
-static int check_changeable(const struct call *call, const char *dotted, struct err *err)
-{
-	struct spec_name name;
-	int r = spec_name_parse(dotted, &name, err);
-
-	if (r < 0 || !name.key || !name.key->internal || call_has(call, "force"))
-		return r;
-	r = err_set(err, ERR_USAGE, "'%s' is isle's own note of what is on disk", dotted);
-	(void)err_hint(err, "with --force it is changed all the same, and nothing else");
-	return r;
-}
-
-/* "KEY=VALUE" taken apart and tried out; the text's own blanks around '=' do not count. Caller frees both. */
-static int read_assignment(const char *argument, char **ret_key, char **ret_value, struct err *err)
-{
-	const char *equals = strchr(argument, '=');
-
-	if (!equals || equals == argument) {
-		int r = err_set(err, ERR_USAGE, "'%s' is not KEY=VALUE", argument);
-
-		(void)err_hint(err, "such as: isle config NAME set limits.memory=512M");
-		return r;
-	}
-	size_t len = (size_t)(equals - argument);
-
-	while (len && argument[len - 1] == ' ')
-		len--;
-	char *key = strndup(argument, len), *value = strdup(equals + 1 + strspn(equals + 1, " "));
-
-	if (!key || !value) {
-		free(key);
-		free(value);
-		return err_num(err, ENOMEM, "read '%s'", argument);
-	}
-	*ret_key = key;
-	*ret_value = value;
-	return 0;
-}
-
-/* Edits *text for one argument of set or unset. scratch tells a bad value from a config that does not go together. */
-static int edit_one(struct call *call, struct spec *scratch, const char *argument, bool set, char **text, struct err *err)
-{
-	auto_free char *key = NULL, *value = NULL;
-	char *edited;
-	int r = 0;
-
-	if (set)
-		r = read_assignment(argument, &key, &value, err);
-	if (!r)
-		r = check_changeable(call, set ? key : argument, err);
-	if (!r)
-		r = spec_set(scratch, set ? key : argument, value, err);
-	if (!r)
-		r = spec_edit(*text, set ? key : argument, value, &edited, err);
-	if (r < 0)
-		return r;
-	free(*text);
-	*text = edited;
-	return 0;
-}
-
-static int change_keys(struct call *call, const char *name, char **arguments, int count, bool set, struct err *err)
-{
-	struct config_change change;
-	struct spec *scratch = spec_new();
-	char *text = NULL;
-	int r = scratch ? config_change_begin(call, name, &change, err) : err_num(err, ENOMEM, "change the config of '%s'", name);
-
-	if (r < 0) {
-		spec_free(scratch);
-		return r;
-	}
-	text = strdup(change.text);
-	if (!text)
-		r = err_num(err, ENOMEM, "change the config of '%s'", name);
-	for (int i = 0; !r && i < count; i++)
-		r = edit_one(call, scratch, arguments[i], set, &text, err);
-	if (!r)
-		r = config_change_apply(&change, text, err);
-	/* The file has no fault: a line of what it would have become would mislead. */
-	if (r < 0 && err && change.guest.spec)
-		err->where[0] = '\0';
-	free(text);
-	spec_free(scratch);
-	config_change_end(&change);
 	return r;
 }
 
@@ -193,6 +115,7 @@ static int run_config(struct call *call, struct err *err)
 	const char *name = call->argv[0], *action = call->argc > 1 ? call->argv[1] : "show";
 	char **rest = call->argv + 2;
 	int count = call->argc > 2 ? call->argc - 2 : 0;
+	enum change_when when;
 	static const char *const actions[] = {"get", "set", "unset", "show", "edit"};
 	bool wants_keys = !strcmp(action, "get") || !strcmp(action, "set") || !strcmp(action, "unset");
 
@@ -200,8 +123,20 @@ static int run_config(struct call *call, struct err *err)
 		return call_usage(call, err, "%s needs a key", action);
 	if (!strcmp(action, "get"))
 		return get(call, name, rest, count, err);
-	if (wants_keys)
-		return change_keys(call, name, rest, count, *action == 's', err);
+	if (change_when(call, &when, err) < 0)
+		return -EINVAL;
+	if (wants_keys) {
+		const struct config_words words = {
+			.words = rest,
+			.count = count,
+			.set = *action == 's',
+			.force = call_has(call, "force"),
+			.prefix = "",
+			.when = when,
+		};
+
+		return config_change_words(call, name, &words, err);
+	}
 	if (!strcmp(action, "show") || !strcmp(action, "edit")) {
 		if (count)
 			return call_usage(call, err, "%s takes no key", action);
@@ -218,6 +153,7 @@ static int run_config(struct call *call, struct err *err)
 static const struct option_row options[] = {
 	{"force", 'f', NULL, "Change also what isle notes for itself: guest.id, guest.image, guest.storage, security.ids...", NULL,
 	 false, COMPLETE_NOTHING},
+	CHANGE_OPTIONS,
 	{NULL},
 };
 
@@ -239,12 +175,16 @@ const struct verb verb_config = {
 		"network.eth0 or mount.data removes the whole section. edit runs the editor that VISUAL or EDITOR names on a copy, "
 		"which "
 		"is checked before it takes the place of the config.\n\n"
-		"Limits of a running guest change at once, but one that is lifted altogether stays until the next start; so do all "
-		"keys that "
-		"only matter at a start. isle says which.",
+		"Limits of a running guest change at once, and are lifted at once by unset; keys that only matter at a start wait for the "
+		"next one, and isle says which. --runtime changes the running guest and not the file, --next the file and not the guest. When "
+		"the kernel refuses one of several changes, those before it are taken back. A memory limit below what the guest uses makes "
+		"it give up what it can (caches, and memory that can be swapped out); when that is not enough the change is refused and "
+		"nothing in the guest is killed.\n\n"
+		"A guest may stand on a plan, see PLANS in isle.conf(5): show says of each value whether it comes from the plan or from the "
+		"host's defaults, and what the guest's own value takes the place of.",
 	.examples = "isle config web1 get limits.memory\nisle config web1 set limits.memory=1G limits.cpus=1.5\n"
 		    "isle config web1 set mount.data.source=/srv/data mount.data.target=/data\nisle config web1 unset mount.data\n"
-		    "isle config web1 edit\n",
+		    "isle config web1 edit\nisle config web1 --runtime set limits.cpus=4\nisle config web1 set guest.plan=large\n",
 	.options = options,
 	.min = 1,
 	.max = -1,

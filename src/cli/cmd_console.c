@@ -112,7 +112,7 @@ static int run_console(struct call *call, struct err *err)
 	int r = parse_options(call, &session, err);
 
 	if (r == 0)
-		r = call_names(call, -1, &names, err);
+		r = call_names(call, CALL_ANY_STATE, &names, err);
 	if (r == 0)
 		r = call_store(call, &store, err);
 	if (r == 0)

@@ -127,6 +127,7 @@ static int read_call(struct call *call, const struct store *store, struct creati
 		return call_usage(call, err, "a template is needed: --template debian, busybox, local or one of LXC's");
 	request->config = call_value(call, "config");
 	request->setting_count = call_values(call, "set", &request->settings);
+	request->plan = call_value(call, "plan");
 	request->privileged = call_has(call, "privileged");
 	request->no_network = call_has(call, "no-network");
 	request->hostname = call_value(call, "hostname");
@@ -230,7 +231,7 @@ static int run_create(struct call *call, struct err *err)
 	if (r == 0)
 		r = read_call(call, store, &creation, err);
 	if (r == 0)
-		r = call_names(call, -1, &names, err);
+		r = call_names(call, CALL_ANY_STATE, &names, err);
 	/* All that can be told before the template has run for a minute. */
 	for (size_t i = 0; r == 0 && names[i]; i++) {
 		creation.request.name = names[i];
@@ -255,6 +256,7 @@ static const struct option_row create_options[] = {
 	{"storage", 'B', "STORAGE", "How its root file system is kept: dir, overlay, or auto (default: overlay where it works).",
 	 "-B --bdev", false, COMPLETE_NOTHING},
 	{"config", 'f', "FILE", "A config to begin with, isle's or LXC's.", "-f --config", false, COMPLETE_FILE},
+	{"plan", 'p', "PLAN", "The plan it stands on: a file in /etc/isle/plans, see isle.conf(5).", NULL, false, COMPLETE_PLAN},
 	{"set", 's', "KEY=VALUE", "Set a config key, such as limits.memory=512M; may be given several times.", NULL, true,
 	 COMPLETE_KEY},
 	{"ssh-key", 0, "FILE", "Let the owner of this SSH public key log in as root; may be given several times.", NULL, true,
@@ -292,6 +294,7 @@ const struct verb verb_create = {
 		"A create that fails or is killed leaves no guest.",
 	.examples = "isle create web1 -t debian -- --release bookworm\n"
 		    "isle create web1 web2 web3 -t debian --ssh-key ~/.ssh/id_ed25519.pub --set limits.memory=512M\n"
+		    "isle create vps7 -t debian --plan small\n"
 		    "isle create old1 -t lxc-debian -- -r bullseye\n"
 		    "isle create app -t local -- --fstree rootfs.tar.xz",
 	.options = create_options,
@@ -300,6 +303,8 @@ const struct verb verb_create = {
 	.complete = COMPLETE_NOTHING,
 	.rest = true,
 	.needs_root = true,
+	.enters_guests = true,
+	.makes_guests = true,
 	.makes_store = true,
 	.run = run_create,
 };

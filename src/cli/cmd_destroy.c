@@ -22,7 +22,7 @@ static int run_destroy(struct call *call, struct err *err)
 	if (r == 0)
 		r = create_sweep(store, err);
 	if (r == 0)
-		r = call_names(call, -1, &names, err);
+		r = call_names(call, CALL_ANY_STATE, &names, err);
 	if (r == 0)
 		r = call_each(call, names, destroy_one, err);
 	store_names_free(names);

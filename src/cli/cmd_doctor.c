@@ -12,6 +12,12 @@
 #include "../base/str.h"
 #include "../guest/record.h"
 #include "../kernel/host.h"
+#include "../kernel/sysctl.h"
+#include "doctor_criu.h"
+#include "doctor_fix.h"
+#include "doctor_lxcfs.h"
+#include "doctor_rules.h"
+#include "promised.h"
 #include "verbs.h"
 
 static const char *const level_names[] = {
@@ -94,7 +100,34 @@ static int find_broken(struct doctor_report *report, const struct store *store)
 	return rc;
 }
 
-static int examine(struct doctor_report *report, struct err *err)
+static int find_missing_rules(struct doctor_report *report, const struct store *store)
+{
+	struct host_finding finding;
+
+	return doctor_find_rules(store, &finding) == 1 ? add_finding(report, &finding) : 0;
+}
+
+static int find_lxcfs(struct doctor_report *report, const struct store *store)
+{
+	struct host_finding finding;
+	int r = doctor_find_lxcfs(store, &finding) == 1 ? add_finding(report, &finding) : 0;
+
+	return r == 0 && doctor_find_loadavg(&finding) == 1 ? add_finding(report, &finding) : r;
+}
+
+static int find_promised(struct doctor_report *report, const struct store *store)
+{
+	struct host_finding findings[PROMISED_KINDS + 1];
+	struct promised promised;
+	int rc = promised_load(store, &promised, NULL);
+	size_t count = rc < 0 ? 0 : promised_findings(&promised, findings, PROMISED_KINDS + 1);
+
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = add_finding(report, &findings[i]);
+	return rc;
+}
+
+static int examine(struct doctor_report *report, unsigned long many, struct err *err)
 {
 	const struct store *store = NULL;
 	const char *guests = "/var/lib/isle/guests";
@@ -107,7 +140,7 @@ static int examine(struct doctor_report *report, struct err *err)
 			return rc;
 		guests = store->guests;
 	}
-	int rc = host_examine(guests, &report->list, &report->count, err);
+	int rc = host_examine(guests, many, &report->list, &report->count, err);
 
 	if (rc < 0 || !store)
 		return rc;
@@ -116,6 +149,12 @@ static int examine(struct doctor_report *report, struct err *err)
 		rc = find_leftovers(report, "left in images", store->images);
 	if (rc == 0)
 		rc = find_broken(report, store);
+	if (rc == 0)
+		rc = find_missing_rules(report, store);
+	if (rc == 0)
+		rc = find_lxcfs(report, store);
+	if (rc == 0)
+		rc = find_promised(report, store);
 	return rc < 0 ? err_num(err, rc, "examine the host") : 0;
 }
 
@@ -157,12 +196,14 @@ static void print_text(const struct doctor_report *report, const size_t *levels)
 	}
 	if (report->call->quiet && !levels[HOST_BAD] && !levels[HOST_WARN])
 		return;
-	const char *verdict = levels[HOST_BAD] ? "Guests cannot run here"
-			      : geteuid() == 0 ? "Guests can run here"
-					       : "Nothing seen so far keeps guests from running; root sees more";
+	const char *verdict = call_has(report->call, "criu") ? (levels[HOST_BAD] ? "Guests cannot be put to sleep here"
+										 : "Guests can be put to sleep here")
+			      : levels[HOST_BAD]             ? "Guests cannot run here"
+			      : geteuid() == 0               ? "Guests can run here"
+							     : "Nothing seen so far keeps guests from running; root sees more";
 
-	printf("%s%s: %zu good, %zu info, %zu warnings, %zu bad\n", *topic ? "\n" : "", verdict, levels[HOST_GOOD],
-	       levels[HOST_INFO], levels[HOST_WARN], levels[HOST_BAD]);
+	printf("%s%s: %zu good, %zu info, %zu warn, %zu bad\n", *topic ? "\n" : "", verdict, levels[HOST_GOOD], levels[HOST_INFO],
+	       levels[HOST_WARN], levels[HOST_BAD]);
 }
 
 static void add_text(struct json_object *o, const char *key, const char *text)
@@ -179,7 +220,8 @@ static int print_json(const struct doctor_report *report, const size_t *levels, 
 
 	if (!o || !list)
 		return err_num(err, ENOMEM, "show the host");
-	json_object_object_add(o, "can_run", json_object_new_boolean(levels[HOST_BAD] == 0));
+	json_object_object_add(o, call_has(report->call, "criu") ? "can_checkpoint" : "can_run",
+			       json_object_new_boolean(levels[HOST_BAD] == 0));
 	add_text(o, "kernel", uname(&name) == 0 ? name.release : NULL);
 	add_text(o, "machine", uname(&name) == 0 ? name.machine : NULL);
 	add_text(o, "cgroup_layout", layouts[host->cgroup_layout]);
@@ -202,12 +244,32 @@ static int print_json(const struct doctor_report *report, const size_t *levels, 
 	return 0;
 }
 
+static int try_criu(struct doctor_report *report, struct err *err)
+{
+	struct host_finding findings[DOCTOR_CRIU_FINDINGS];
+	int count = doctor_try_criu(report->call, findings, err), rc = 0;
+
+	for (int i = 0; rc == 0 && i < count; i++)
+		rc = add_finding(report, &findings[i]);
+	return count < 0 ? count : rc < 0 ? err_num(err, rc, "show what was found") : 0;
+}
+
 static int run_doctor(struct call *call, struct err *err)
 {
 	struct doctor_report report = {.call = call};
 	size_t levels[HOST_BAD + 1] = {0};
-	int rc = examine(&report, err);
+	unsigned long guests;
+	int rc = doctor_check_options(call, &guests, err);
 
+	if (rc < 0)
+		return rc;
+	if (call_has(call, "rules"))
+		return doctor_restore_rules(call, err);
+	if (call_has(call, "lxcfs"))
+		return doctor_renew_lxcfs(call, err);
+	if (call_has(call, "fix"))
+		return doctor_fix(call, guests ? guests : SYSCTL_GUESTS, err);
+	rc = call_has(call, "criu") ? try_criu(&report, err) : examine(&report, guests, err);
 	for (size_t i = 0; rc == 0 && i < report.count; i++)
 		levels[report.list[i].level]++;
 	if (rc == 0 && call->json)
@@ -217,6 +279,25 @@ static int run_doctor(struct call *call, struct err *err)
 	free(report.list);
 	return rc < 0 ? rc : levels[HOST_BAD] ? ERR_FAILED : 0;
 }
+
+static const struct option_row options[] = {
+	{.name = "guests", .arg = "N", .doc = "how many guests are to run on this host"},
+	{.name = "fix", .doc = "raise the kernel's limits to what so many guests need, now and at every boot"},
+	{.name = "dry-run", .doc = "with --fix: show what would be raised, and change nothing"},
+	{.name = "root",
+	 .arg = "DIR",
+	 .doc = "with --fix: the folder whose proc/sys and etc/sysctl.d are meant, instead of /",
+	 .complete = COMPLETE_FILE},
+	{.name = "rules",
+	 .doc = "Write isle's nftables rules again, for its networks and for all guests that run, and examine nothing."},
+	{.name = "lxcfs",
+	 .doc = "Give running guests the files of lxcfs as it is now, see guest.lxcfs in isle.conf(5), and examine nothing."},
+	{.name = "criu",
+	 .doc = "Try whether guests can be put to sleep here: by criu check, and by a tiny guest that is put to sleep and woken. Takes some "
+		"seconds; nothing else is examined."},
+	{.name = "timeout", .arg = "DURATION", .doc = "With --lxcfs, wait that long for it to be mounted, if it is not."},
+	{NULL},
+};
 
 const struct verb verb_doctor = {
 	.name = "doctor",
@@ -232,12 +313,29 @@ const struct verb verb_doctor = {
 		"missing or a limit is low; bad, guests cannot run. Each finding that is not good says what it costs and what to "
 		"do: a package "
 		"to install or a setting to change. What killed commands have left and guests with a broken state or config are "
-		"listed too. With "
-		"--quiet only warn and bad are shown. Nothing on the host is changed.\n\n"
-		"The exit status is 0 when guests can run and 1 when something is bad. Without root only a part can be tried.\n\n"
+		"listed too, what running guests are promised against what the host has, and nftables rules that are missing under guests that run, since something emptied the ruleset; --rules writes "
+		"them again. So are running guests that have not the files of the lxcfs that is mounted, because it was started anew or has died: "
+		"any command that changes such a guest gives them to it, and --lxcfs gives them to all, which a drop-in of lxcfs.service "
+		"does on hosts that systemd runs. With "
+		"--quiet only warn and bad are shown. Without --rules, --lxcfs and --fix nothing on the host is changed.\n\n"
+		"Limits of the kernel that all guests share are compared with what --guests N need (1000 without it, and then what is "
+		"low is "
+		"no more than info). With --fix these limits are raised instead: in /etc/sysctl.d/60-isle.conf, which every boot reads, "
+		"and at "
+		"once. Nothing is lowered: a limit that is high enough stays as it is, whoever set it. Each limit that changes is shown "
+		"with its "
+		"value before and after; so is what this kernel has not or does not take. --dry-run only shows what --fix would do.\n\n"
+		"With --criu a guest is made (by the template busybox, without a network, in a folder of its own), started, put to sleep, woken and "
+		"removed, as isle checkpoint and isle start do it with others. isle's own criu, where tools/install-criu has brought one, is "
+		"the one that is used; what the system's says of itself is shown beside it. The exit status is 1 when it does not work.\n\n"
+		"The exit status is 0 when guests can run and 1 when something is bad; with --fix it is 1 when a limit could not be "
+		"raised. Without root only a part can be tried.\n\n"
 		"With --json the result is an object with can_run, kernel, machine, cgroup_layout, systemd, apparmor and findings, "
 		"an array of objects "
-		"with topic, name, level, found, means and fix.",
-	.examples = "isle doctor\nisle doctor --quiet\nisle doctor --json | jq -r '.findings[] | select(.level == \"bad\")'",
+		"with topic, name, level, found, means and fix; with --criu it has can_checkpoint in the place of can_run. With --fix it is an object with guests, file, dry_run and limits, an array "
+		"of objects with name, before, wanted, after, result (kept, raised, would_raise, absent or refused) and reason.",
+	.examples =
+		"isle doctor\nisle doctor --quiet\nisle doctor --criu\nisle doctor --guests 200 --fix --dry-run\nisle doctor --guests 200 --fix\nisle doctor --json | jq -r '.findings[] | select(.level == \"bad\")'",
+	.options = options,
 	.run = run_doctor,
 };

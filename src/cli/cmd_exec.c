@@ -131,6 +131,7 @@ const struct verb verb_exec = {
 	.rest = true,
 	.stop_at_first = true,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_exec,
 };
 
@@ -147,5 +148,6 @@ const struct verb verb_shell = {
 	.max = 1,
 	.complete = COMPLETE_RUNNING,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_shell,
 };

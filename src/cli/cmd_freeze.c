@@ -37,10 +37,11 @@ static int unfreeze_one(struct call *call, const char *name, struct err *err)
 	return change(call, name, false, err);
 }
 
-static int run_each(struct call *call, int only, int (*fn)(struct call *call, const char *name, struct err *err), struct err *err)
+static int run_each(struct call *call, unsigned states, int (*fn)(struct call *call, const char *name, struct err *err),
+		    struct err *err)
 {
 	char **names = NULL;
-	int r = call_names(call, only, &names, err);
+	int r = call_names(call, states, &names, err);
 
 	if (r == 0)
 		r = call_each(call, names, fn, err);
@@ -50,12 +51,12 @@ static int run_each(struct call *call, int only, int (*fn)(struct call *call, co
 
 static int run_freeze(struct call *call, struct err *err)
 {
-	return run_each(call, STATE_RUNNING, freeze_one, err);
+	return run_each(call, CALL_STATE(STATE_RUNNING), freeze_one, err);
 }
 
 static int run_unfreeze(struct call *call, struct err *err)
 {
-	return run_each(call, STATE_FROZEN, unfreeze_one, err);
+	return run_each(call, CALL_STATE(STATE_FROZEN), unfreeze_one, err);
 }
 
 /* "stopped|running" in either case, as lxc-wait has it. */
@@ -101,7 +102,7 @@ static int wait_one(struct call *call, const char *name, struct err *err)
 
 static int run_wait(struct call *call, struct err *err)
 {
-	return run_each(call, -1, wait_one, err);
+	return run_each(call, CALL_ANY_STATE, wait_one, err);
 }
 
 static const struct option_row none[] = {{NULL}};
@@ -157,7 +158,7 @@ const struct verb verb_wait = {
 	.synopsis = "[OPTIONS] NAME... | --all",
 	.summary = "Wait until guests are in a state.",
 	.headline = "wait for guest %",
-	.text = "States are stopped, starting, running, frozen, stopping and broken. With several guests, until each is.",
+	.text = "States are stopped, starting, running, frozen, stopping, checkpointed and broken. With several guests, until each is.",
 	.examples = "isle wait web1\nisle wait --state 'running|frozen' --timeout 30 web1\nisle-wait -n web1 -s STOPPED -t 10",
 	.options = wait_options,
 	.max = -1,

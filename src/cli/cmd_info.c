@@ -8,7 +8,13 @@
 #include <time.h>
 
 #include "../base/str.h"
+#include "../kernel/apparmor.h"
+#include "../kernel/host.h"
 #include "../kernel/netlink.h"
+#include "../guest/checkpoint.h"
+#include "../guest/plan.h"
+#include "../run/figures.h"
+#include "../run/oom.h"
 #include "../run/repair.h"
 #include "facts.h"
 #include "verbs.h"
@@ -19,12 +25,12 @@ struct info {
 	struct call *call;
 	struct facts facts;
 	struct netlink_stats stats[LINKS_MAX]; /* as the guest sees them */
+	struct oom_last oom;
 	bool has_stats[LINKS_MAX];
 	bool raw; /* values alone, numbers not made readable */
 	bool lxc; /* LXC's words for states */
 };
 
-/* The host's end receives what the guest sends. */
 static void load_link_stats(struct info *info)
 {
 	const struct record *record = &info->facts.record;
@@ -32,22 +38,22 @@ static void load_link_stats(struct info *info)
 
 	if (!facts_alive(&info->facts) || record->link_count == 0 || netlink_open(-1, &nl, NULL) < 0)
 		return;
-	for (size_t i = 0; i < record->link_count && i < LINKS_MAX; i++) {
-		struct netlink_stats host;
-
-		if (!record->links[i].host[0] || netlink_link_stats(nl, record->links[i].host, &host, NULL) < 0)
-			continue;
-		info->has_stats[i] = true;
-		info->stats[i] = (struct netlink_stats){
-			.rx_bytes = host.tx_bytes,
-			.tx_bytes = host.rx_bytes,
-			.rx_packets = host.tx_packets,
-			.tx_packets = host.rx_packets,
-			.rx_dropped = host.tx_dropped,
-			.tx_dropped = host.rx_dropped,
-		};
-	}
+	for (size_t i = 0; i < record->link_count && i < LINKS_MAX; i++)
+		info->has_stats[i] = figures_link(nl, record->links[i].host, &info->stats[i]);
 	netlink_free(nl);
+}
+
+/* The checkpoint, or the folder of the administrator's that it is; NULL for a guest that does not sleep. Caller frees. */
+static char *asleep_in(const struct store *store, const struct facts *facts)
+{
+	char id[32] = "";
+
+	if (facts->state != STATE_CHECKPOINTED)
+		return NULL;
+	char *path = checkpoint_asleep_at(store, facts->name);
+
+	(void)checkpoint_asleep(store, facts->name, id, NULL); /* what cannot be read is not shown */
+	return path ? path : strdup(id);
 }
 
 static void add_text(struct json_object *o, const char *key, const char *text)
@@ -78,6 +84,74 @@ static struct json_object *link_json(const struct info *info, size_t at)
 	return o;
 }
 
+/* Caller frees; NULL when there is nothing to say. */
+static char *label_of(const struct info *info)
+{
+	bool runs = facts_alive(&info->facts) && info->facts.record.init_pid > 0;
+
+	return runs && host_get()->apparmor ? apparmor_label(info->facts.record.init_pid) : NULL;
+}
+
+static struct json_object *devices_json(const struct record *record)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < record->device_count; i++) {
+		const struct record_device *device = &record->devices[i];
+		struct json_object *o = json_object_new_object();
+		bool nic = device->kind == 'n';
+
+		add_text(o, "name", device->name);
+		add_text(o, "type", nic ? "nic" : "node");
+		add_text(o, "target", device->inside);
+		add_text(o, "host_name", device->host);
+		add_text(o, "kind", nic ? NULL : device->kind == 'b' ? "block" : "char");
+		json_object_object_add(o, "major", nic ? NULL : json_object_new_uint64(device->major));
+		json_object_object_add(o, "minor", nic ? NULL : json_object_new_uint64(device->minor));
+		add_text(o, "access", nic ? NULL : device->access);
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+/* Calls for each key in which the guest says something else than its plan or the host's defaults. */
+static void each_override(const struct store *store, const struct spec *spec, void (*fn)(void *arg, const char *dotted), void *arg)
+{
+	struct spec *below = NULL;
+
+	if (plan_open(store, spec->guest.plan, &below, NULL) < 0)
+		return;
+	for (size_t i = 0; i < key_count; i++) {
+		const struct key *key = &key_table[i];
+		auto_free char *dotted = str_format("%s.%s", section_table[key->section].name, key->name);
+
+		if (dotted && !section_table[key->section].many && spec_source_of(spec, key) == SPEC_FROM_GUEST &&
+		    spec_source_of(below, key) != SPEC_FROM_DEFAULT)
+			fn(arg, dotted);
+	}
+	spec_free(below);
+}
+
+static void add_to_json(void *arg, const char *dotted)
+{
+	json_object_array_add(arg, json_object_new_string(dotted));
+}
+
+static struct json_object *overrides_json(const struct store *store, const struct spec *spec)
+{
+	struct json_object *list = json_object_new_array();
+
+	each_override(store, spec, add_to_json, list);
+	return list;
+}
+
+static void add_to_text(void *arg, const char *dotted)
+{
+	struct buf *text = arg;
+
+	buf_addf(text, "%s%s", text->len ? ", " : "", dotted);
+}
+
 static int print_json(const struct info *info, const struct store *store, struct err *err)
 {
 	const struct facts *facts = &info->facts;
@@ -87,19 +161,27 @@ static int print_json(const struct info *info, const struct store *store, struct
 	auto_free char *hostname = facts_config(facts, "guest.hostname");
 	auto_free char *template = facts_config(facts, "guest.template");
 	auto_free char *description = facts_config(facts, "guest.description");
+	auto_free char *label = label_of(info);
+	auto_free char *asleep = asleep_in(store, facts);
 
 	if (!o || !links)
 		return err_num(err, ENOMEM, "show guest '%s'", facts->name);
 	for (size_t i = 0; i < facts->record.link_count && i < LINKS_MAX; i++)
 		json_object_array_add(links, link_json(info, i));
 	json_object_object_add(o, "links", links);
+	json_object_object_add(o, "devices", devices_json(&facts->record));
 	add_text(o, "hostname", hostname && *hostname ? hostname : facts->name);
 	add_text(o, "template", template);
 	add_text(o, "description", description);
 	add_text(o, "init_kind", alive ? facts->record.init_kind : NULL);
+	json_object_object_add(o, "last_oom", alive ? oom_last_json(&info->oom) : NULL);
+	json_object_object_add(o, "overrides",
+			       facts->guest && facts->guest->spec ? overrides_json(store, facts->guest->spec) : NULL);
+	add_text(o, "asleep_in", asleep);
 	json_object_object_add(o, "starts", alive ? json_object_new_uint64(facts->record.starts) : NULL);
 	add_text(o, "cgroup", alive ? facts->record.cgroup : NULL);
 	add_text(o, "console", alive ? facts->record.console : NULL);
+	add_text(o, "apparmor", label);
 	add_text(o, "config_file", config);
 	json_object_object_add(o, "config", facts->guest && facts->guest->spec ? spec_json(facts->guest->spec) : NULL);
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -139,6 +221,13 @@ static void put_size(const struct info *info, const char *label, uint64_t bytes)
 	put(info, label, text);
 }
 
+static void put_asleep(const struct info *info, const struct store *store)
+{
+	auto_free char *asleep = asleep_in(store, &info->facts);
+
+	put(info, "Asleep in:", asleep);
+}
+
 static void put_state(const struct info *info)
 {
 	char text[32];
@@ -166,6 +255,19 @@ static void put_addresses(const struct info *info)
 	}
 }
 
+static void put_oom(const struct info *info)
+{
+	const struct facts *facts = &info->facts;
+	auto_free char *last = oom_last_text(&info->oom);
+	auto_free char *text = NULL;
+
+	if (!facts_knows(facts, facts->stat.oom_kills) || facts->stat.oom_kills == 0)
+		return;
+	text = str_format("%llu%s%s", (unsigned long long)facts->stat.oom_kills, last && !info->raw ? ", last " : "",
+			  last && !info->raw ? last : "");
+	put(info, "Out of memory:", text);
+}
+
 static void put_stats(const struct info *info)
 {
 	const struct facts *facts = &info->facts;
@@ -180,6 +282,7 @@ static void put_stats(const struct info *info)
 		put_size(info, "Memory use:", facts->stat.memory);
 		put_size(info, "Memory peak:", facts->stat.memory_peak);
 		put_number(info, "Processes:", facts->stat.processes);
+		put_oom(info);
 	}
 	for (size_t i = 0; i < facts->record.link_count && i < LINKS_MAX; i++) {
 		const struct record_link *link = &facts->record.links[i];
@@ -227,6 +330,42 @@ static void put_links(const struct info *info)
 	}
 }
 
+/* Without AppArmor a guest lacks a wall that its config may count on: that is said, whether it runs or not. */
+static void put_label(const struct info *info)
+{
+	auto_free char *label = label_of(info);
+
+	put(info, "AppArmor:", host_get()->apparmor ? label : "not in this kernel, or off");
+}
+
+static void put_devices(const struct info *info)
+{
+	for (size_t i = 0; i < info->facts.record.device_count; i++) {
+		const struct record_device *device = &info->facts.record.devices[i];
+		auto_free char *text =
+			device->kind == 'n' ? str_format("%s: %s, %s on the host", device->name, device->inside, device->host)
+					    : str_format("%s: %s, %s %llu:%llu, %s", device->name, device->inside,
+							 device->kind == 'b' ? "block" : "char", (unsigned long long)device->major,
+							 (unsigned long long)device->minor, device->access);
+
+		put(info, "Device:", text);
+	}
+}
+
+static void put_plan(const struct info *info, const struct store *store)
+{
+	const struct spec *spec = info->facts.guest ? info->facts.guest->spec : NULL;
+	auto_buf struct buf overrides = {0};
+
+	if (!spec || !spec->guest.plan)
+		return;
+	each_override(store, spec, add_to_text, &overrides);
+	auto_free char *text =
+		str_format("%s%s%s", spec->guest.plan, overrides.len ? ", but its own " : "", overrides.len ? overrides.data : "");
+
+	put(info, "Plan:", text);
+}
+
 static void put_all(const struct info *info, const struct store *store)
 {
 	const struct facts *facts = &info->facts;
@@ -244,8 +383,11 @@ static void put_all(const struct info *info, const struct store *store)
 		put_started(info);
 		put_addresses(info);
 		put_links(info);
+		put_devices(info);
 		put_stats(info);
 	}
+	put_asleep(info, store);
+	put_plan(info, store);
 	put_config(info, "Memory limit:", "limits.memory");
 	put_config(info, "CPU limit:", "limits.cpus");
 	put_config(info, "Process limit:", "limits.processes");
@@ -253,6 +395,7 @@ static void put_all(const struct info *info, const struct store *store)
 	put_config(info, "Image:", "guest.image");
 	put_config(info, "Ids from:", "security.ids");
 	put_config(info, "Privileged:", "security.privileged");
+	put_label(info);
 	put_config(info, "Autostart:", "guest.autostart");
 	put(info, "Config:", config);
 	put(info, "Config error:", facts->config_error);
@@ -308,7 +451,7 @@ static int run_info(struct call *call, struct err *err)
 	const struct store *store;
 	char **names;
 
-	int rc = call_names(call, -1, &names, err);
+	int rc = call_names(call, CALL_ANY_STATE, &names, err);
 
 	if (rc < 0)
 		return rc;
@@ -326,6 +469,7 @@ static int run_info(struct call *call, struct err *err)
 			rc = err_set(err, ERR_NOT_FOUND, "there is no guest '%s'", names[0]);
 		guest_free(guest);
 	} else if (rc == 0) {
+		oom_last_load(store->run_fd, names[0], &info.oom);
 		bool chosen = call_has(call, "state") || call_has(call, "pid") || call_has(call, "ips") || call_has(call, "config");
 
 		if (call->json || call_has(call, "stats") || !chosen)
@@ -367,7 +511,7 @@ const struct verb verb_info = {
 		"Options choose parts of it. Network counters are the guest's: TX is what it has sent.\n\n"
 		"With --json the result is an object: the keys of 'isle list --json', and links (objects with name, host_name, "
 		"mac, address, "
-		"address6 and counters), hostname, template, description, init_kind, starts, cgroup, console, config_file and "
+		"address6 and counters), devices (objects with name, type, target, host_name, kind, major, minor and access), hostname, template, description, init_kind, last_oom (time, pid, name), overrides (keys in which it differs from its plan), asleep_in (its checkpoint, or the folder of that), starts, cgroup, console, apparmor, config_file and "
 		"config (by section).\n\n"
 		"Called as isle-info it writes states in upper case, as lxc-info(1) does.",
 	.examples = "isle info web1\nisle info web1 --json | jq .addresses\nisle info -s -H web1\nisle info -c limits.memory "

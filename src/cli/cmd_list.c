@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "columns.h"
+#include "promised.h"
 #include "verbs.h"
 #include "../base/str.h"
 
@@ -128,7 +129,7 @@ static int choose_columns(struct list *list, struct err *err)
 
 	if (!names && (call_has(call, "long") || call_has(call, "fancy")))
 		names = call->lxc ? "name,state,autostart,ipv4,ipv6,unprivileged"
-				  : "name,state,pid,address,memory,processes,cpu,storage,started,image";
+				  : "name,state,pid,address,memory,memory_limit,processes,cpu,storage,plan,started,image";
 	if (!names)
 		names = names_only(list) ? "name" : "name,state,pid,address";
 	int rc = add_columns(list, names, err);
@@ -392,12 +393,33 @@ static void list_free(struct list *list)
 		regfree(&list->regex);
 }
 
+static int print_totals(struct call *call, struct err *err)
+{
+	const struct store *store;
+	struct promised promised;
+	int rc = call_store(call, &store, err);
+
+	if (rc == 0)
+		rc = promised_load(store, &promised, err);
+	if (rc == 0 && call->json) {
+		struct json_object *o = promised_json(&promised);
+
+		puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(o);
+	} else if (rc == 0) {
+		promised_print(&promised);
+	}
+	return rc;
+}
+
 static int run_list(struct call *call, struct err *err)
 {
 	struct list list = {.call = call};
 	const struct store *store;
 	char **names = NULL;
 
+	if (call_has(call, "totals"))
+		return print_totals(call, err);
 	int rc = choose_columns(&list, err);
 
 	if (rc == 0)
@@ -423,7 +445,7 @@ static const struct option_row list_options[] = {
 	{.name = "names", .letter = '1', .doc = "Names only, one a line.", .lxc = "-1 --line"},
 	{.name = "long",
 	 .letter = 'l',
-	 .doc = "More columns: memory, processes, processor time, storage, start and image.",
+	 .doc = "More columns: memory and its limit, processes, processor time, storage, plan, start and image.",
 	 .lxc = "-f --fancy"},
 	{.name = "fancy", .letter = 'f'},
 	{.name = "columns",
@@ -431,6 +453,9 @@ static const struct option_row list_options[] = {
 	 .arg = "COLUMN,...",
 	 .doc = "These columns; see below. A config key such as limits.memory is a column too.",
 	 .lxc = "-F --fancy-format"},
+	{.name = "totals",
+	 .letter = 't',
+	 .doc = "Instead of guests, what is promised to all of them and to those that run, against what the host has."},
 	{.name = "sort", .letter = 's', .arg = "COLUMN", .doc = "Sort by this column instead of the name; -COLUMN: in reverse."},
 	{.name = "running", .doc = "Only running guests.", .lxc = "--running"},
 	{.name = "frozen", .doc = "Only frozen guests.", .lxc = "--frozen"},
@@ -457,14 +482,17 @@ const struct verb verb_list = {
 		"addresses from the record of the guest's start: no process is made and no guest is entered, so listing hundreds "
 		"is cheap. A "
 		"name that no guest has is an error (exit status 3); a pattern that matches none is not.\n\n"
-		"Columns are name, state, pid, monitor_pid, address, addresses, ipv4, ipv6, memory, memory_peak, cpu, processes, "
+		"Columns are name, state, pid, monitor_pid, address, addresses, ipv4, ipv6, memory, memory_peak, memory_limit, oom_kills, cpu, processes, plan, "
 		"storage, image, "
 		"started, uptime, ids, autostart, unprivileged, hostname, init, description, and every key of isle.conf(5).\n\n"
 		"With --json the result is an array of objects with the keys name, state, pid, monitor_pid, addresses, storage, "
 		"image, ids, "
-		"started (seconds since 1970), memory and memory_peak (bytes), cpu_usec, processes, autostart, privileged and "
+		"started (seconds since 1970), memory and memory_peak (bytes), cpu_usec, processes, oom_kills, plan, autostart, privileged and "
 		"config_error. What is "
 		"absent is null.\n\n"
+		"With --totals and --json it is an object with memory, swap, cpus, processes and disk, each an object of running (the sum of the limits "
+		"of guests that run; of disk, what their files took when isle usage --record last counted), all, host and unlimited (guests "
+		"that run without such a limit), and memory_guaranteed, memory_used, disk_uncounted (guests whose files were never counted), guests and running.\n\n"
 		"Called as isle-ls or isle-list it prints names only unless -f or -F is given, and its argument is a regular "
 		"expression, as with "
 		"lxc-ls(1).",

@@ -335,13 +335,13 @@ static int run_log(struct call *call, struct err *err)
 	char **names = NULL;
 	int r = parse_lines(call, view.follow, &lines, err);
 
-	view.raw = !view.json && (call_has(call, "raw") || !isatty(STDOUT_FILENO));
+	view.raw = !view.json && call_has(call, "raw");
 	if (both || call_has(call, "events"))
 		view.sources[view.count++] = isle;
 	if (both || call_has(call, "console"))
 		view.sources[view.count++] = console;
 	if (r == 0)
-		r = call_names(call, -1, &names, err);
+		r = call_names(call, CALL_ANY_STATE, &names, err);
 	if (r == 0)
 		r = view.guest_fd = open_guest(call, names[0], err);
 	if (r >= 0)
@@ -356,7 +356,7 @@ static const struct option_row log_options[] = {
 	{"lines", 'l', "N", "Only the last N lines of each log, or all of them ('all', the default; with --follow: 10)."},
 	{"console", 'c', NULL, "Only what the console showed."},
 	{"events", 'e', NULL, "Only what isle did: starts, stops, errors."},
-	{"raw", 'r', NULL, "Write the console's bytes as they are to a terminal too."},
+	{"raw", 'r', NULL, "Write the console's bytes as they are."},
 	{NULL},
 };
 
@@ -367,10 +367,9 @@ const struct verb verb_log = {
 	.summary = "Show what isle did to a guest and what its console showed.",
 	.headline = "show the log of guest %",
 	.text = "Shows isle's own lines about the guest (starts, stops, errors) and then its console's output, of "
-		"which the monitor keeps two files of bounded size; they outlive the guest's runs.\n\nOn a terminal, "
-		"control bytes of the console are written as \\xNN and colours are left out, because a guest must "
-		"not drive the administrator's terminal; elsewhere, and with --raw, bytes are written as they "
-		"are.\n\nWith --json the result is an array of objects with source (\"isle\" or \"console\") and "
+		"which the monitor keeps two files of bounded size; they outlive the guest's runs.\n\nControl "
+		"bytes of the console are written as \\xNN and colours are left out, because a guest must not drive the "
+		"administrator's terminal, be it behind a pager or tail; with --raw bytes are written as they are.\n\nWith --json the result is an array of objects with source (\"isle\" or \"console\") and "
 		"text, for isle's lines also time and by; with --follow one such object a line.",
 	.examples = "isle log web1\nisle log --console --lines 50 web1\nisle log --follow web1\nisle log --console --raw web1 > "
 		    "boot.txt",

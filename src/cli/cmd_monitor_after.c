@@ -61,5 +61,6 @@ const struct verb verb_monitor_after = {
 	.headline = "clear up after a guest",
 	.options = after_options,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_after,
 };

@@ -14,13 +14,13 @@
 
 #define WAIT_MS 120000ul
 
-static int show_plan(const struct store *store, const char *name, struct err *err)
+static int show_plan(const struct store *store, const char *name, bool cold, struct err *err)
 {
 	struct guest *guest = NULL;
 	int r = guest_open(store, name, &guest, err);
 
 	if (r == 0)
-		start_plan(guest);
+		start_plan(guest, cold);
 	guest_free(guest);
 	return r;
 }
@@ -37,8 +37,9 @@ static int start_one(struct call *call, const char *name, struct err *err)
 	if (r < 0)
 		return r;
 	if (call_has(call, "plan"))
-		return show_plan(store, name, err);
-	struct start_request request = {.wait = call_has(call, "wait"), .wait_ms = (unsigned)timeout};
+		return show_plan(store, name, call_has(call, "cold"), err);
+	struct start_request request = {
+		.wait = call_has(call, "wait"), .wait_ms = (unsigned)timeout, .cold = call_has(call, "cold")};
 
 	r = guest_open(store, name, &guest, err);
 	if (r == 0)
@@ -65,10 +66,13 @@ static int follow_console(struct call *call, const char *name, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* With --all. */
+#define DOWN (CALL_STATE(STATE_STOPPED) | CALL_STATE(STATE_CHECKPOINTED))
+
 static int run_start(struct call *call, struct err *err)
 {
 	char **names = NULL;
-	int r = call_names(call, call_has(call, "plan") ? -1 : STATE_STOPPED, &names, err);
+	int r = call_names(call, call_has(call, "plan") ? CALL_ANY_STATE : DOWN, &names, err);
 
 	if (r < 0)
 		return r;
@@ -95,6 +99,7 @@ static const struct option_row start_options[] = {
 	 .letter = 'F',
 	 .doc = "Connect the terminal with the console until the guest ends or Ctrl-a q is typed.",
 	 .lxc = "-F --foreground"},
+	{.name = "cold", .doc = "Start a checkpointed guest anew instead of waking it; its checkpoint is removed."},
 	{.name = "plan", .doc = "Print the steps that a start would take, and take none."},
 	{.name = "daemon",
 	 .letter = 'd',
@@ -124,5 +129,6 @@ const struct verb verb_start = {
 	.complete = COMPLETE_STOPPED,
 	.takes_all = true,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_start,
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "../guest/record.h"
+#include "../run/shutdown.h"
 #include "../run/start.h"
 #include "../run/stop.h"
 #include "verbs.h"
@@ -44,7 +45,7 @@ static int stop_one(struct call *call, const char *name, struct err *err)
 	if (r == 0)
 		r = read_request(call, guest, &request, err);
 	if (r == 0 && !(ended && guest_state(guest->store, guest->name, NULL) == STATE_STOPPED))
-		r = stop_guest(guest, &request, err);
+		r = call_has(call, "all") ? shutdown_guest(guest, &request, err) : stop_guest(guest, &request, err);
 	guest_free(guest);
 	return r;
 }
@@ -74,10 +75,13 @@ static int restart_one(struct call *call, const char *name, struct err *err)
 	return r;
 }
 
+/* With --all: those that run in any way. One that is just being started is waited for. */
+#define UP (CALL_STATE(STATE_STARTING) | CALL_STATE(STATE_RUNNING) | CALL_STATE(STATE_FROZEN))
+
 static int each_name(struct call *call, int (*fn)(struct call *call, const char *name, struct err *err), struct err *err)
 {
 	char **names = NULL;
-	int r = call_names(call, STATE_RUNNING, &names, err);
+	int r = call_names(call, UP, &names, err);
 
 	if (r == 0)
 		r = call_each(call, names, fn, err);
@@ -130,7 +134,9 @@ const struct verb verb_stop = {
 	.headline = "stop guest %",
 	.text = "Asks each guest's init to power off in its own language (SIGRTMIN+3 for systemd, SIGUSR2 for busybox, SIGPWR for others, or the key "
 		"guest.stop-signal), waits, and kills what is left when the time is over. When the command returns the guest's processes, interfaces, "
-		"control groups and monitor are gone.",
+		"control groups and monitor are gone.\n\n"
+		"With --all, which is how a host's shutdown ends its guests, those whose key guest.on-shutdown is checkpoint are put to sleep instead "
+		"(see isle-checkpoint(1)), unless --kill is given; one that cannot be is stopped, and that is said.",
 	.examples = "isle stop web1\nisle stop --timeout 10 web1 web2\nisle stop --all\nisle-stop -n web1 -k",
 	.options = stop_options,
 	.min = 0,
@@ -155,5 +161,6 @@ const struct verb verb_restart = {
 	.complete = COMPLETE_GUEST,
 	.takes_all = true,
 	.needs_root = true,
+	.enters_guests = true,
 	.run = run_restart,
 };

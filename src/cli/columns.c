@@ -108,6 +108,21 @@ static void show_peak(const struct facts *facts, struct cell *ret)
 	set_size(ret, facts_knows(facts, facts->stat.memory_peak), facts->stat.memory_peak);
 }
 
+static void show_memory_limit(const struct facts *facts, struct cell *ret)
+{
+	set_size(ret, facts_knows(facts, facts->stat.memory_limit), facts->stat.memory_limit);
+}
+
+static void show_oom_kills(const struct facts *facts, struct cell *ret)
+{
+	set_number(ret, facts_knows(facts, facts->stat.oom_kills), facts->stat.oom_kills);
+}
+
+static void show_plan(const struct facts *facts, struct cell *ret)
+{
+	set_config(ret, facts, "guest.plan");
+}
+
 static void show_cpu(const struct facts *facts, struct cell *ret)
 {
 	if (!facts_knows(facts, facts->stat.cpu_usec))
@@ -202,6 +217,9 @@ const struct column column_table[] = {
 	{"ipv6", "IPV6", 0, false, show_ipv6, "IPv6 addresses"},
 	{"memory", "MEMORY", FACTS_STATS, true, show_memory, "memory in use"},
 	{"memory_peak", "PEAK", FACTS_STATS, true, show_peak, "most memory ever used since the start"},
+	{"memory_limit", "OF", FACTS_STATS, true, show_memory_limit, "most memory that it may use"},
+	{"oom_kills", "OOM", FACTS_STATS, true, show_oom_kills, "processes killed for want of memory since the start"},
+	{"plan", "PLAN", FACTS_CONFIG, false, show_plan, "the plan that its limits are from"},
 	{"cpu", "CPU", FACTS_STATS, true, show_cpu, "processor time used"},
 	{"processes", "PROCS", FACTS_STATS, true, show_processes, "number of processes"},
 	{"storage", "STORAGE", FACTS_CONFIG, false, show_storage, "how the root file system is kept"},

@@ -140,6 +140,8 @@ struct json_object *facts_json(const struct facts *facts)
 	add_number(o, "memory_peak", facts_knows(facts, facts->stat.memory_peak), facts->stat.memory_peak);
 	add_number(o, "cpu_usec", facts_knows(facts, facts->stat.cpu_usec), facts->stat.cpu_usec);
 	add_number(o, "processes", facts_knows(facts, facts->stat.processes), facts->stat.processes);
+	add_number(o, "oom_kills", facts_knows(facts, facts->stat.oom_kills), facts->stat.oom_kills);
+	add_config(o, "plan", facts, "guest.plan");
 	json_object_object_add(o, "autostart", spec ? json_object_new_boolean(spec->guest.autostart) : NULL);
 	json_object_object_add(o, "privileged", spec ? json_object_new_boolean(spec->security.privileged) : NULL);
 	add_text(o, "config_error", facts->config_error);

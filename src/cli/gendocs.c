@@ -217,6 +217,8 @@ static void add_files(struct buf *page)
 		const char *name, *means;
 	} files[] = {
 		{"/etc/isle/isle.conf", "The host's defaults, see isle.conf(5)."},
+		{"/etc/isle/isle.conf", "What every guest has that says nothing itself: see PLANS in isle.conf(5)."},
+		{"/etc/isle/plans/NAME", "A plan: limits and settings that many guests share."},
 		{"/etc/isle/networks/NAME", "A network: its bridge and subnets. isle0 is made at first use."},
 		{"/var/lib/isle/guests/NAME/", "A guest: config, rootfs or what its storage keeps instead, log. Mode 0700."},
 		{"/var/cache/isle/images/KEY/", "An image: a template's result, which guests are cloned from."},
@@ -233,7 +235,8 @@ static void add_files(struct buf *page)
 		roff_tagged(page, tag.data ? tag.data : "", files[i].means);
 	}
 	buf_add(page, ".PP\n");
-	roff_text(page, "With --path DIR or ISLE_PATH all of these lie below DIR: isle.conf, networks, guests, images, run.");
+	roff_text(page,
+		  "With --path DIR or ISLE_PATH all of these lie below DIR: isle.conf, plans, networks, guests, images, run.");
 }
 
 static void add_environment(struct buf *page)
@@ -245,7 +248,7 @@ static void add_environment(struct buf *page)
 		{"ISLE_TRACE", "Set to 1: a start shows each of its steps as it is done and how long it took."},
 		{"ISLE_HOLD", "The name of a start's step (see isle start --plan): the start waits before it, so that nsenter(1) "
 			      "or a debugger can look "
-			      "at what is there by then. It goes on when Enter is pressed."},
+			      "at what is there by then. It tells how it is let go on: kill -CONT PID."},
 		{"NO_COLOR", "Set to anything: no colours on a terminal."},
 	};
 

@@ -53,7 +53,7 @@ static const char *when(const struct key *key)
 		return "isle writes it; do not change it.";
 	if (key->live & FACET_CGROUP)
 		return "A change holds at once in a running guest.";
-	return key->live & FACET_FREE ? "A change holds at once." : "A change holds at the next start.";
+	return key->live & (FACET_FREE | FACET_LXCFS) ? "A change holds at once." : "A change holds at the next start.";
 }
 
 /* The manual page */
@@ -108,6 +108,33 @@ static void add_sections(struct buf *page)
 	}
 }
 
+static void add_plans(struct buf *page)
+{
+	auto_buf struct buf own = {0};
+
+	roff_section(page, "PLANS");
+	roff_text(
+		page,
+		"A plan is a file in /etc/isle/plans, named as the plan, with the sections and keys of a guest's config. It holds what many "
+		"guests share, their limits above all; guest.plan of a config names it, and isle create --plan writes that name. The value "
+		"of a key is, in this order: the guest's own word; its plan's; that of /etc/isle/isle.conf, a file of the same kind for all "
+		"guests of the host; isle's default. In isle.conf guest.plan is the plan of the guests that name none; a guest that is to "
+		"have none at all says plan = none. unlimited in a guest's config lifts a limit of its plan.\n\n"
+		"isle config NAME set guest.plan=OTHER changes the limits of a running guest at once. A plan that is edited holds at the "
+		"next start, and at once after isle limit --reload NAME. isle config NAME, isle limit and isle info show what comes from "
+		"the plan and where the guest differs.");
+	for (size_t i = 0; i < key_count; i++)
+		if (!section_table[key_table[i].section].many && !key_table[i].internal && key_table[i].own)
+			buf_addf(&own, "%s%s.%s", own.len ? ", " : "", section_table[key_table[i].section].name, key_table[i].name);
+	auto_free char *text = str_format(
+		"Not in a plan, since they are one guest's own: sections that have a name, what isle writes itself, and %s.",
+		own.data ? own.data : "");
+
+	buf_add(page, ".PP\n");
+	roff_text(page, text ? text : "");
+	roff_literal(page, "# /etc/isle/plans/small\n[limits]\nmemory = 1G\nswap = 0\ncpus = 1\nprocesses = 2000\nio-read = 50M\n");
+}
+
 char *gendocs_conf(void)
 {
 	auto_buf struct buf page = {0};
@@ -137,8 +164,11 @@ char *gendocs_conf(void)
 		"[guest]\nhostname = www.example.org\nautostart = yes\n\n[limits]\nmemory = 512M\ncpus = 1.5\nprocesses = 4096\n\n"
 		"[network eth0]\naddress = auto\n\n[mount data]\nsource = /srv/data\ntarget = /data\noptions = ro,optional\n");
 	add_sections(&page);
+	add_plans(&page);
 	roff_section(&page, "FILES");
 	roff_tagged(&page, "\\fI/var/lib/isle/guests/NAME/config\\fR", "A guest's config.");
+	roff_tagged(&page, "\\fI/etc/isle/plans/NAME\\fR", "A plan.");
+	roff_tagged(&page, "\\fI/etc/isle/isle.conf\\fR", "The host's defaults for all guests.");
 	roff_section(&page, "\"SEE ALSO\"");
 	roff_text(&page, "isle(1), isle-config(1), isle-create(1), cgroups(7), capabilities(7), lxc.container.conf(5)");
 	return buf_take(&page);
@@ -180,7 +210,6 @@ static void add_example(struct buf *out, const struct key *key)
 
 char *gendocs_example(void)
 {
-	static const char *const names[SECTION_COUNT] = {[SECTION_NETWORK] = " eth0", [SECTION_MOUNT] = " data"};
 	auto_buf struct buf out = {0};
 
 	add_wrapped(
@@ -190,7 +219,8 @@ char *gendocs_example(void)
 	for (enum section section = 0; section < SECTION_COUNT; section++) {
 		buf_add(&out, "\n\n");
 		add_wrapped(&out, section_table[section].doc);
-		buf_addf(&out, "#[%s%s]\n", section_table[section].name, names[section] ? names[section] : "");
+		buf_addf(&out, "#[%s%s%s]\n", section_table[section].name, section_table[section].many ? " " : "",
+			 section_table[section].many ? section_table[section].member : "");
 		for (size_t i = 0; i < key_count; i++)
 			if (key_table[i].section == section && !key_table[i].internal)
 				add_example(&out, &key_table[i]);

@@ -6,11 +6,12 @@
 #include "options.h"
 
 extern const struct verb verb_create, verb_start, verb_stop, verb_restart, verb_freeze, verb_unfreeze, verb_wait;
-extern const struct verb verb_rename, verb_destroy, verb_image, verb_autostart;
-extern const struct verb verb_list, verb_info, verb_log, verb_doctor;
-extern const struct verb verb_exec, verb_shell, verb_console;
-extern const struct verb verb_config;
-extern const struct verb verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
+extern const struct verb verb_rename, verb_clone, verb_destroy, verb_image, verb_autostart;
+extern const struct verb verb_list, verb_info, verb_top, verb_usage, verb_log, verb_doctor;
+extern const struct verb verb_exec, verb_shell, verb_console, verb_push, verb_pull;
+extern const struct verb verb_config, verb_limit, verb_device;
+extern const struct verb verb_checkpoint, verb_restore;
+extern const struct verb verb_metrics, verb_help, verb_version, verb_monitor_after, verb_complete, verb_docs;
 
 const struct verb *const verb_table[] = {
 	/* life */
@@ -22,22 +23,33 @@ const struct verb *const verb_table[] = {
 	&verb_unfreeze,
 	&verb_wait,
 	&verb_rename,
+	&verb_clone,
 	&verb_destroy,
 	/* look */
 	&verb_list,
 	&verb_info,
+	&verb_top,
+	&verb_usage,
 	&verb_log,
 	&verb_doctor,
 	/* inside */
 	&verb_exec,
 	&verb_shell,
 	&verb_console,
+	&verb_push,
+	&verb_pull,
 	/* settings */
 	&verb_config,
+	&verb_limit,
+	&verb_device,
 	/* storage */
 	&verb_image,
+	/* state */
+	&verb_checkpoint,
+	&verb_restore,
 	/* host */
 	&verb_autostart,
+	&verb_metrics,
 	&verb_help,
 	&verb_version,
 	/* internal */

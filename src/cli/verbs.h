@@ -16,6 +16,10 @@ enum complete {
 	COMPLETE_TEMPLATE,
 	COMPLETE_KEY,
 	COMPLETE_IMAGE,
+	COMPLETE_DEVICE,     /* of the guest that is named before */
+	COMPLETE_CHECKPOINT, /* likewise */
+	COMPLETE_PLAN,
+	COMPLETE_LIMIT,
 	COMPLETE_VERB
 };
 
@@ -50,6 +54,8 @@ struct verb {
 	bool rest;          /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
 	bool stop_at_first; /* options end at the first argument after `max` positional ones, which begins the rest: exec */
 	bool needs_root;
+	bool enters_guests;                             /* has a process of its own inside one: see sealed.h */
+	bool makes_guests;                              /* that its arguments name but are not there yet */
 	bool makes_store;                               /* makes the folder that -P or ISLE_PATH names when there is none */
 	int (*run)(struct call *call, struct err *err); /* 0, -errno with err set, or a positive exit status */
 };
@@ -83,9 +89,11 @@ int call_number(const struct call *call, const char *option, unsigned long fallb
 		unsigned long *ret, struct err *err);
 int call_store(struct call *call, const struct store **ret, struct err *err);
 
-/* The names a command is for: the positional arguments, or every guest with --all (in state `only_state`, -1: any). Names are
- * checked, duplicates refused. *ret NULL-ended, free with store_names_free. */
-int call_names(struct call *call, int only_state, char ***ret, struct err *err);
+/* The names a command is for: the positional arguments, or every guest with --all (in one of `states`, bits of enum state).
+ * Names are checked, duplicates refused. *ret NULL-ended, free with store_names_free. */
+int call_names(struct call *call, unsigned states, char ***ret, struct err *err);
+#define CALL_ANY_STATE    (~0u) /* without a look at any */
+#define CALL_STATE(state) (1u << (state))
 
 /* Does fn for every name, in parallel children (at most --jobs, default twice the CPUs; a single name is done in-process), prints
  * each failure as its own error record, returns 0, or the worst exit code as a positive status. SIGINT, SIGTERM and SIGHUP are

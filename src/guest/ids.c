@@ -11,20 +11,10 @@
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
+#include "ids_table.h"
 #include "store.h"
 
-/* systemd reserves 524288..1879048191 for containers (systemd.io, "Users, Groups, UIDs and GIDs"). */
-#define IDS_FIRST  524288u
-#define IDS_LAST   1879048191u
-#define IDS_SPAN   65536u
-#define IDS_RANGES ((IDS_LAST + 1 - IDS_FIRST) / IDS_SPAN)
-
-/* One bit a range that something else on this host uses. */
-struct taken {
-	uint8_t bit[IDS_RANGES / 8 + 1];
-};
-
-static void take_span(struct taken *taken, uint64_t first, uint64_t count)
+static void take_span(struct ids_table *taken, uint64_t first, uint64_t count)
 {
 	if (count == 0 || first > IDS_LAST || first + count <= IDS_FIRST)
 		return;
@@ -35,19 +25,9 @@ static void take_span(struct taken *taken, uint64_t first, uint64_t count)
 		taken->bit[i / 8] |= (uint8_t)(1u << (i % 8));
 }
 
-/* subuid(5): name:first:count. passwd(5): name:x:uid:gid:... Lines that are neither are not ours to judge. */
-static int read_table(const char *path, bool subordinate, struct taken *taken, struct err *err)
+void ids_table_add(struct ids_table *taken, char *text, bool subordinate)
 {
-	auto_free char *text = NULL;
-	int r = file_read(AT_FDCWD, path, 16 << 20, &text, NULL);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return err_num(err, r, "read %s", path);
-	char *rest = text;
-
-	for (char *line; (line = strsep(&rest, "\n"));) {
+	for (char *line; (line = strsep(&text, "\n"));) {
 		char *field[4] = {NULL};
 		uint64_t a, b;
 
@@ -63,12 +43,22 @@ static int read_table(const char *path, bool subordinate, struct taken *taken, s
 				take_span(taken, b, 1);
 		}
 	}
+}
+
+static int read_table(const char *path, bool subordinate, struct ids_table *taken, struct err *err)
+{
+	auto_free char *text = NULL;
+	int r = file_read(AT_FDCWD, path, 16 << 20, &text, NULL);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : err_num(err, r, "read %s", path);
+	ids_table_add(taken, text, subordinate);
 	return 0;
 }
 
 int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err)
 {
-	struct taken taken = {0};
+	struct ids_table taken = {0};
 	int r = read_table("/etc/subuid", true, &taken, err);
 	if (r == 0)
 		r = read_table("/etc/subgid", true, &taken, err);
@@ -99,6 +89,27 @@ int store_ids_take(const struct store *store, const char *guest_id, uint64_t *re
 	}
 	(void)err_set(err, ERR_FAILED, "find 65,536 free ids for a guest: all %u ranges are taken", IDS_RANGES);
 	return err_hint(err, "see %s, /etc/subuid and /etc/passwd", store->ids);
+}
+
+int store_ids_claim(const struct store *store, const char *guest_id, uint64_t first, struct err *err)
+{
+	auto_close int dir = open(store->ids, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[24], owner[64];
+
+	if (dir < 0)
+		return err_sys(err, "open %s", store->ids);
+	(void)str_print(name, sizeof(name), "%llu", (unsigned long long)first);
+	ssize_t len = readlinkat(dir, name, owner, sizeof(owner) - 1);
+
+	if (len < 0 && errno == ENOENT)
+		return symlinkat(guest_id, dir, name) < 0 ? err_sys(err, "take ids from %s in %s", name, store->ids) : 0;
+	if (len < 0)
+		return err_sys(err, "look whose the ids from %s are, in %s", name, store->ids);
+	owner[len] = '\0';
+	if (strcmp(owner, guest_id) == 0)
+		return 0;
+	(void)err_set(err, ERR_FAILED, "take its ids from %s: they are another guest's, %s", name, owner);
+	return err_hint(err, "isle list --columns name,guest.id,security.ids shows whose");
 }
 
 int store_ids_drop(const struct store *store, const char *guest_id, struct err *err)

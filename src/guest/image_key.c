@@ -154,8 +154,10 @@ int image_inputs_make(const struct image_request *request, struct image_inputs *
 	auto_inputs struct image_inputs inputs = {0};
 	auto_free char *label = NULL;
 	auto_buf struct buf base = {0};
-	int r = template_find(request->template_name, &inputs.path, err);
+	int r = template_check_args(request->args, err);
 
+	if (r == 0)
+		r = template_find(request->template_name, &inputs.path, err);
 	if (r == 0)
 		r = template_label(inputs.path, request->args, &label, err);
 	if (r == 0)

@@ -13,6 +13,10 @@ int image_inputs_make(const struct image_request *request, struct image_inputs *
 void image_inputs_free(struct image_inputs *inputs);
 #define auto_inputs __attribute__((cleanup(image_inputs_free)))
 
+/* What the file `key` says of template, arguments and architecture. -EINVAL when it is none; info is the caller's to free always.
+ */
+int image_inputs_parse(const char *text, struct image_info *info);
+
 /* The images folder, made when it is not there. */
 int image_folder(const struct store *store, int *ret_fd, struct err *err);
 

@@ -12,7 +12,7 @@
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
-#include "../storage/copy.h"
+#include "../storage/measure.h"
 #include "image_key.h"
 #include "workdir.h"
 
@@ -119,26 +119,37 @@ static char *text_of(struct json_object *object, const char *name)
 	return value && json_object_is_type(value, json_type_string) ? strdup(json_object_get_string(value)) : NULL;
 }
 
-static int read_inputs(int fd, const char *key, struct image_info *info, struct err *err)
+int image_inputs_parse(const char *text, struct image_info *info)
 {
-	auto_free char *text = NULL;
 	size_t count = 0;
-	int r = file_read(fd, "key", 256u << 10, &text, NULL);
-
-	if (r < 0)
-		return err_num(err, r, "read what the image %s was made from", key);
 	struct json_object *object = json_tokener_parse(text);
 
 	info->template_path = object ? text_of(object, "template") : NULL;
 	info->arch = object ? text_of(object, "machine") : NULL;
-	r = add_name(&info->args, &count, NULL);
+	int r = add_name(&info->args, &count, NULL);
 	struct json_object *args = object ? json_object_object_get(object, "args") : NULL;
 
-	for (size_t i = 0; r == 0 && args && i < json_object_array_length(args); i++)
-		r = add_name(&info->args, &count, json_object_get_string(json_object_array_get_idx(args, i)));
-	json_object_put(object);
-	if (r == 0 && (!info->template_path || !info->arch))
+	/* json-c ends the program that asks anything else for its length. */
+	if (args && !json_object_is_type(args, json_type_array))
 		r = -EINVAL;
+	for (size_t i = 0; r == 0 && args && i < json_object_array_length(args); i++) {
+		struct json_object *word = json_object_array_get_idx(args, i);
+
+		r = -EINVAL;
+		if (json_object_is_type(word, json_type_string))
+			r = add_name(&info->args, &count, json_object_get_string(word));
+	}
+	json_object_put(object);
+	return r == 0 && (!info->template_path || !info->arch) ? -EINVAL : r;
+}
+
+static int read_inputs(int fd, const char *key, struct image_info *info, struct err *err)
+{
+	auto_free char *text = NULL;
+	int r = file_read(fd, "key", 256u << 10, &text, NULL);
+
+	if (r == 0)
+		r = image_inputs_parse(text, info);
 	return r < 0 ? err_num(err, r, "read what the image %s was made from", key) : 0;
 }
 
@@ -152,7 +163,7 @@ int image_info(const struct store *store, const char *key, struct image_info *re
 	if (r == 0)
 		r = read_inputs(fd, key, &info, err);
 	if (r == 0)
-		r = copy_usage(fd, "rootfs", &info.bytes, err);
+		r = measure_folder(fd, "rootfs", &info.bytes, err);
 	if (r == 0)
 		r = find_guests(store, key, false, &info.guests, err);
 	if (r < 0)

@@ -13,14 +13,16 @@ enum facet {
 	FACET_NETWORK = 1 << 1,
 	FACET_HOSTNAME = 1 << 2,
 	FACET_FREE = 1 << 3, /* isle only reads it when it acts (autostart, stop-timeout): nothing to redo */
+	FACET_LXCFS = 1 << 4,
 };
 
 /* Sections. Those with many members are written [network eth0] and live in arrays of struct spec. */
-enum section { SECTION_GUEST, SECTION_LIMITS, SECTION_SECURITY, SECTION_NETWORK, SECTION_MOUNT, SECTION_COUNT };
+enum section { SECTION_GUEST, SECTION_LIMITS, SECTION_SECURITY, SECTION_NETWORK, SECTION_MOUNT, SECTION_DEVICE, SECTION_COUNT };
 
 struct section_info {
 	const char *name;
 	bool many;
+	const char *member; /* a name for examples, where there are many: "eth0" */
 	const char *doc;
 };
 extern const struct section_info section_table[SECTION_COUNT];
@@ -39,6 +41,7 @@ struct key {
 	const char *doc;      /* one sentence or more, for the manual */
 	const char *example;
 	bool internal; /* isle writes it (id, ids, image); config set refuses it without --force */
+	bool own;      /* one guest's alone: not for a plan or the host's defaults */
 };
 
 #define KEYS_MAX 96 /* room for the table's rows in arrays beside it */

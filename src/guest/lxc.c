@@ -26,12 +26,6 @@ static const char *const silent[] = {
 	"lxc.net.*.veth.*",     "lxc.cgroup.relative", "lxc.cgroup.dir", "lxc.cgroup.dir.*",
 };
 
-/* Rules for devices that every guest has; a denial of all is where isle begins. */
-static const char *const own_devices[] = {
-	"a",         "c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:5 rwm",   "c 1:7 rwm", "c 1:8 rwm",
-	"c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm", "",
-};
-
 void lxc_tell(struct lxc *lxc, const char *fmt, ...)
 {
 	char text[300];
@@ -76,14 +70,6 @@ static bool matches(const char *const *patterns, size_t count, const char *text)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!fnmatch(patterns[i], text, 0))
-			return true;
-	return false;
-}
-
-static bool is_own_device(const char *value)
-{
-	for (size_t i = 0; i < sizeof own_devices / sizeof own_devices[0]; i++)
-		if (!strcmp(own_devices[i], value))
 			return true;
 	return false;
 }
@@ -184,11 +170,8 @@ static int apply(struct lxc *lxc, const char *key, const char *value)
 		return *value ? read_fstab(lxc, value) : 0;
 	if (!strcmp(key, "lxc.rootfs.path"))
 		return keep_rootfs(lxc, value);
-	if (!fnmatch("lxc.cgroup*.devices.*", key, 0)) {
-		if (!is_own_device(value))
-			lxc_tell(lxc, "%s = %s: rules for devices are not taken over", key, value);
-		return 0;
-	}
+	if (!fnmatch("lxc.cgroup*.devices.*", key, 0))
+		return lxc_device_rule(lxc, key, value);
 	int r = lxc_net_value(lxc, key, value, &known);
 
 	if (!r && !known)
@@ -296,6 +279,8 @@ int lxc_read(const char *file, struct spec *spec, lxc_note *note, void *arg, str
 	/* What the lines say together has the whole file as its place. */
 	lxc.file = file;
 	if (!r)
+		r = lxc_device_finish(&lxc);
+	if (!r)
 		r = lxc_value_finish(&lxc);
 	if (!r)
 		r = lxc_net_finish(&lxc);
@@ -306,6 +291,10 @@ int lxc_read(const char *file, struct spec *spec, lxc_note *note, void *arg, str
 	for (size_t i = 0; i < lxc.net_count; i++)
 		for (int f = 0; f < LXC_NET_FIELDS; f++)
 			free(lxc.nets[i].field[f]);
+	for (size_t i = 0; i < lxc.rule_count; i++) {
+		free(lxc.rules[i].text);
+		free(lxc.rules[i].file);
+	}
 	free(lxc.rootfs);
 	return r;
 }

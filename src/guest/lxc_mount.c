@@ -9,8 +9,9 @@
 
 /* Targets that isle fills itself. */
 static const char *const own_targets[] = {
-	"/proc",    "/proc/*",     "/sys",      "/sys/*", "/dev/shm", "/dev/mqueue",
-	"/dev/pts", "/dev/.lxc/*", "/dev/.lxc", "/dev",   "/run",     "/dev/console",
+	"/proc",        "/proc/*",   "/sys",        "/sys/*",    "/dev/shm",    "/dev/mqueue",  "/dev/fuse",
+	"/dev/net/tun", "/dev/null", "/dev/zero",   "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+	"/dev/ptmx",    "/dev/pts",  "/dev/.lxc/*", "/dev/.lxc", "/dev",        "/run",         "/dev/console",
 };
 
 /* What an fstab writes as \040 and the like, in place. */
@@ -84,7 +85,7 @@ static int section_name(const struct spec *spec, const char *target, char out[SP
 }
 
 struct wish {
-	bool bind, recursive, relative;
+	bool bind, recursive, relative, optional, makes_file;
 	struct buf options; /* what stays */
 };
 
@@ -97,6 +98,8 @@ static void read_options(char *options, struct wish *wish)
 		} else if (!strcmp(word, "relative")) {
 			wish->relative = true;
 		} else if (*word && strcmp(word, "defaults")) {
+			wish->optional |= !strcmp(word, "optional");
+			wish->makes_file |= !strcmp(word, "create=file");
 			buf_addf(&wish->options, "%s%s", wish->options.len ? "," : "", word);
 		}
 	}
@@ -168,6 +171,8 @@ int lxc_mount_entry(struct lxc *lxc, const char *value)
 		lxc_tell(lxc, "the mount on %s has a source inside the guest ('relative'), which has no counterpart here", target);
 	else if (!wish.bind && !strcmp(type, "none"))
 		lxc_tell(lxc, "the mount on %s has neither a type nor 'bind' and is passed over", target);
+	else if (wish.bind && lxc_device_is(lxc, source, inside, wish.makes_file))
+		r = lxc_device_entry(lxc, source, inside, wish.optional);
 	else
 		r = add_mount(lxc, source, inside, type, &wish);
 	buf_free(&wish.options);

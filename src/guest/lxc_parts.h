@@ -26,6 +26,15 @@ struct lxc_net {
 	char *field[LXC_NET_FIELDS];
 };
 
+#define LXC_RULES_MAX 64
+
+/* lxc.cgroup2.devices.allow, judged when all devices are known. */
+struct lxc_rule {
+	char *text, *file;
+	int line;
+	bool quiet;
+};
+
 struct lxc {
 	struct spec *spec;
 	lxc_note *note;
@@ -41,6 +50,8 @@ struct lxc {
 	uint64_t memory_and_swap; /* cgroup v1's sum */
 	struct lxc_net nets[LXC_NETS_MAX];
 	size_t net_count;
+	struct lxc_rule rules[LXC_RULES_MAX];
+	size_t rule_count;
 };
 
 /* Tells what is passed over. */
@@ -59,6 +70,13 @@ int lxc_net_value(struct lxc *lxc, const char *key, const char *value, bool *ret
 /* lxc.mount.entry's value, or a line of an fstab. */
 int lxc_mount_entry(struct lxc *lxc, const char *value);
 
+/* lxc.cgroup.devices.* and lxc.cgroup2.devices.*. */
+int lxc_device_rule(struct lxc *lxc, const char *key, const char *value);
+/* Whether a bind mount is one of a device node; when the host has none, whether it would make a file says so. */
+bool lxc_device_is(struct lxc *lxc, const char *source, const char *target, bool makes_file);
+int lxc_device_entry(struct lxc *lxc, const char *source, const char *target, bool optional);
+
 /* After the last line: what several lines say together. */
+int lxc_device_finish(struct lxc *lxc);
 int lxc_value_finish(struct lxc *lxc);
 int lxc_net_finish(struct lxc *lxc);

@@ -85,11 +85,45 @@ static int memory_and_swap(struct lxc *lxc, const char *value)
 }
 
 /* "SOFT:HARD" or one for both */
+static int rlimit(struct lxc *lxc, const char *dotted, const char *value)
+{
+	const char *hard = strchr(value, ':');
+
+	hard = hard ? hard + 1 : value;
+	return lxc_set(lxc, dotted, *hard && strcmp(hard, "unlimited") != 0 ? hard : NULL);
+}
+
 static int open_files(struct lxc *lxc, const char *value)
 {
 	const char *hard = strchr(value, ':');
 
 	return lxc_set(lxc, "limits.open-files", hard ? hard + 1 : value);
+}
+
+static int locked_memory(struct lxc *lxc, const char *value)
+{
+	return rlimit(lxc, "limits.locked-memory", value);
+}
+
+static int file_size(struct lxc *lxc, const char *value)
+{
+	return rlimit(lxc, "limits.file-size", value);
+}
+
+static int message_queues(struct lxc *lxc, const char *value)
+{
+	return rlimit(lxc, "limits.message-queues", value);
+}
+
+static int pending_signals(struct lxc *lxc, const char *value)
+{
+	return rlimit(lxc, "limits.pending-signals", value);
+}
+
+/* "default 200" or "200" */
+static int io_weight(struct lxc *lxc, const char *value)
+{
+	return lxc_set(lxc, "limits.io-weight", str_starts(value, "default ") ? value + strlen("default ") : *value ? value : NULL);
 }
 
 /* Capabilities */
@@ -267,6 +301,12 @@ static const struct {
 	{"lxc.cgroup.cpu.shares", cpu_shares},
 	{"lxc.cgroup.memory.memsw.limit_in_bytes", memory_and_swap},
 	{"lxc.prlimit.nofile", open_files},
+	{"lxc.prlimit.memlock", locked_memory},
+	{"lxc.prlimit.fsize", file_size},
+	{"lxc.prlimit.msgqueue", message_queues},
+	{"lxc.prlimit.sigpending", pending_signals},
+	{"lxc.cgroup2.io.weight", io_weight},
+	{"lxc.cgroup2.io.bfq.weight", io_weight},
 	{"lxc.cap.drop", cap_drop},
 	{"lxc.cap.keep", cap_keep},
 	{"lxc.environment", environment},

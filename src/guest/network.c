@@ -25,13 +25,13 @@ struct fields {
 	int type;
 	char *bridge;
 	struct address_value address4, address6;
-	bool nat;
+	bool nat, routed;
 	uint64_t mtu;
 	struct mac_value mac;
 	bool adopted;
 };
 
-enum { KEY_TYPE, KEY_BRIDGE, KEY_ADDRESS4, KEY_ADDRESS6, KEY_NAT, KEY_MTU, KEY_MAC, KEY_ADOPTED, KEY_COUNT };
+enum { KEY_TYPE, KEY_BRIDGE, KEY_ADDRESS4, KEY_ADDRESS6, KEY_NAT, KEY_ROUTED, KEY_MTU, KEY_MAC, KEY_ADOPTED, KEY_COUNT };
 static const char *const network_types[] = {"bridge", NULL};
 
 /* Rows of their own beside the guests' key table: these files have one section, and no LXC key, live change or command line. */
@@ -41,6 +41,7 @@ static const struct key rows[KEY_COUNT] = {
 	[KEY_ADDRESS4] = {.name = "address4", .type = &type_address, .max = 4, .offset = offsetof(struct fields, address4)},
 	[KEY_ADDRESS6] = {.name = "address6", .type = &type_address, .max = 6, .offset = offsetof(struct fields, address6)},
 	[KEY_NAT] = {.name = "nat", .type = &type_bool, .offset = offsetof(struct fields, nat)},
+	[KEY_ROUTED] = {.name = "routed", .type = &type_bool, .offset = offsetof(struct fields, routed)},
 	[KEY_MTU] = {.name = "mtu", .type = &type_number, .min = 1280, .max = 65535, .offset = offsetof(struct fields, mtu)},
 	[KEY_MAC] = {.name = "mac", .type = &type_mac, .offset = offsetof(struct fields, mac)},
 	[KEY_ADOPTED] = {.name = "adopted", .type = &type_bool, .offset = offsetof(struct fields, adopted)},
@@ -93,7 +94,7 @@ static char *next_line(char *out, int size, void *arg)
 		return NULL;
 	}
 	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)line[i] < 0x20 && line[i] != '\t') {
+		if (((unsigned char)line[i] < 0x20 && line[i] != '\t') || line[i] == 0x7f) {
 			complain(r, r->line, line[i] == '\r' ? "write the file with Unix line ends" : NULL,
 				 "control character in line");
 			return NULL;
@@ -252,6 +253,7 @@ static int check(struct reading *r, const struct store *store, struct network *n
 		result = check_address6(r, network);
 	network->adopted = r->fields.adopted;
 	network->nat = r->lines[KEY_NAT] ? r->fields.nat : !r->fields.adopted;
+	network->routed = r->lines[KEY_ROUTED] ? r->fields.routed : r->fields.adopted;
 	network->mtu = r->lines[KEY_MTU] ? (unsigned)r->fields.mtu : 0;
 	return result;
 }

@@ -23,6 +23,7 @@ struct network {
 	uint8_t mac[6]; /* the bridge's, pinned */
 	unsigned mtu;   /* 0: the kernel's default */
 	bool nat;
+	bool routed; /* the host forwards between it and other networks that say so too */
 };
 
 /* A guest's place on a network: what is configured inside before init runs. */
@@ -47,8 +48,14 @@ int network_parse(const struct store *store, const char *name, const char *text,
  * quick (three questions to the kernel) when all is there. Two callers at once are fine. */
 int network_up(const struct store *store, const struct network *network, struct err *err);
 
+/* The same for every network whose bridge stands: after something has emptied nftables' ruleset. */
+int network_restore(const struct store *store, struct err *err);
+/* 1 when a bridge stands whose rules do not, with that network's name; 0 when none does; -errno. */
+int network_lacks_rules(const struct store *store, char ret_name[IFNAMSIZ]);
+
 /* The lease of interface spec->name of guest id: the one it had, else a free one, kept on disk (atomic by symlinkat).
- * A static address must be free (ERR_FAILED names the id of the guest that has it; err->sys is EADDRINUSE). */
+ * A static address must be free (ERR_FAILED names the guest that has it; err->sys is EADDRINUSE) and of the network's subnet, where
+ * it has one. */
 int network_lease(const struct store *store, const struct network *network, const char *guest_id, const struct spec_network *spec,
 		  struct lease *ret, struct err *err);
 /* Forgets all leases of a guest on every network. */

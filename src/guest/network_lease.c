@@ -19,6 +19,7 @@
 #define TRIES6    4096 /* in 2^64 addresses the second try is already a wonder; small prefixes are searched whole */
 
 struct place {
+	const struct store *store;
 	const struct network *network;
 	int dir_fd;            /* leases/NETWORK */
 	char owner[OWNER_MAX]; /* GUESTID/IFNAME */
@@ -63,6 +64,7 @@ static int open_place(const struct store *store, const struct network *network, 
 	place->dir_fd = openat(leases, network->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (place->dir_fd < 0)
 		return err_sys(err, "open %s/%s", store->leases, network->name);
+	place->store = store;
 	place->network = network;
 	return 0;
 }
@@ -210,6 +212,26 @@ static int lease_auto(const struct place *place, int family, struct ip *ret, str
 	return -EADDRNOTAVAIL;
 }
 
+/* Of a guest that has a lease; its id where no config tells the name. */
+static void name_of(const struct store *store, const char *owner, char ret[STORE_NAME_MAX + 1])
+{
+	size_t length = strcspn(owner, "/");
+	char **names = NULL;
+
+	(void)str_print(ret, STORE_NAME_MAX + 1, "%.*s", (int)length, owner);
+	if (store_names(store, &names, NULL) < 0)
+		return;
+	for (size_t i = 0; names[i]; i++) {
+		struct guest *guest = NULL;
+		const char *id = guest_open_any(store, names[i], &guest, NULL) == 0 ? guest->spec->guest.id : NULL;
+
+		if (id && strlen(id) == length && memcmp(id, owner, length) == 0)
+			(void)str_copy(ret, STORE_NAME_MAX + 1, names[i]);
+		guest_free(guest);
+	}
+	store_names_free(names);
+}
+
 static bool static_valid4(const struct network *network, const struct address_value *wish)
 {
 	uint32_t hosts = wish->prefix < 32 ? ~0u >> wish->prefix : 0, address;
@@ -222,10 +244,8 @@ static bool static_valid4(const struct network *network, const struct address_va
 		return false;
 	if (wish->prefix < 31 && ((address & hosts) == 0 || (address & hosts) == hosts))
 		return false;
-	/* Inside the network's subnet its own rules hold, whatever prefix the guest is given. */
-	if (network->has4 && (address & ~(~0u >> network->prefix4)) == ntohl(network->subnet4.s_addr))
-		return usable(network, &ip);
-	return true;
+	/* In the network's subnet its own rules hold, whatever prefix the guest is given. */
+	return !network->has4 || usable(network, &ip);
 }
 
 static bool static_valid6(const struct network *network, const struct address_value *wish)
@@ -240,15 +260,44 @@ static bool static_valid6(const struct network *network, const struct address_va
 	return wish->prefix >= 127 || memcmp(&address, &subnet, sizeof(address)) != 0;
 }
 
+/* A network that has no subnet of the family takes any address. */
+static bool outside(const struct network *network, int family, const struct address_value *wish)
+{
+	struct in6_addr address6, subnet6;
+	uint32_t address4;
+
+	if (family == AF_INET) {
+		memcpy(&address4, wish->byte, sizeof(address4));
+		return network->has4 && (ntohl(address4) & ~(~0u >> network->prefix4)) != ntohl(network->subnet4.s_addr);
+	}
+	memcpy(&address6, wish->byte, sizeof(address6));
+	network_mask6(&address6, network->prefix6, &subnet6);
+	return network->has6 && !IN6_IS_ADDR_LINKLOCAL(&address6) && memcmp(&subnet6, &network->subnet6, sizeof(subnet6)) != 0;
+}
+
+static int refuse_outside(const struct network *network, int family, const char *address, struct err *err)
+{
+	const bool four = family == AF_INET;
+	char subnet[INET6_ADDRSTRLEN] = "?";
+
+	(void)inet_ntop(family, four ? (const void *)&network->subnet4 : &network->subnet6, subnet, sizeof(subnet));
+	err_num(err, EADDRNOTAVAIL, "give address %s on network %s to a guest: it is outside the network's subnet %s/%u", address,
+		network->name, subnet, four ? network->prefix4 : network->prefix6);
+	(void)err_hint(err, "choose one inside, say address%s = auto, or name another network", four ? "" : "6");
+	return -EADDRNOTAVAIL;
+}
+
 static int lease_static(const struct place *place, int family, const struct address_value *wish, struct ip *ret, struct err *err)
 {
 	const struct network *network = place->network;
 	struct ip ip = {.family = family};
-	char text[INET6_ADDRSTRLEN], owner[OWNER_MAX];
+	char text[INET6_ADDRSTRLEN], owner[OWNER_MAX], name[STORE_NAME_MAX + 1];
 	int result;
 
 	memcpy(ip.byte, wish->byte, family == AF_INET ? 4 : 16);
 	ip_text(&ip, text);
+	if (outside(network, family, wish))
+		return refuse_outside(network, family, text, err);
 	if (family == AF_INET ? !static_valid4(network, wish) : !static_valid6(network, wish)) {
 		err_num(err, EADDRNOTAVAIL, "give address %s/%u on network %s to a guest", text, wish->prefix, network->name);
 		(void)err_hint(err,
@@ -264,8 +313,8 @@ static int lease_static(const struct place *place, int family, const struct addr
 	if (result != -EADDRINUSE)
 		return result;
 	read_owner(place->dir_fd, text, owner);
-	err_num(err, EADDRINUSE, "give address %s on network %s to a guest: guest %.*s has it", text, network->name,
-		(int)strcspn(owner, "/"), owner);
+	name_of(place->store, owner, name);
+	err_num(err, EADDRINUSE, "give address %s on network %s to a guest: guest %s has it", text, network->name, name);
 	(void)err_hint(err, "choose another address, or destroy the guest that has it");
 	return -EADDRINUSE;
 }

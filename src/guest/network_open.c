@@ -20,7 +20,7 @@
 #include "network_file.h"
 
 #define FILE_MAX 65536
-#define LOCK_MS  10000
+#define LOCK_MS  60000 /* after a boot the first guest may wait long for modules of the kernel, and all others for it */
 /* 1,021 guests, as many as a bridge has ports for (1,023); a host that has no such room left gets the small one. */
 #define PREFIX4_WANTED 22
 #define PREFIX4_SMALL  24

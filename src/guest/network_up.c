@@ -1,4 +1,4 @@
-/* Making a network stand in the kernel: bridge, addresses, forwarding, NAT. */
+/* Making a network stand in the kernel: bridge, addresses, forwarding, NAT, and the walls between networks. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -18,19 +18,29 @@
 #include "network.h"
 #include "network_file.h"
 
-#define TABLE        "inet isle"
-#define NFT_ATTEMPTS 3 /* another instance may make the table, or an administrator flush it, between two looks */
+#define TABLE "inet isle"
 
-/* One table for all instances in a network namespace. Rules are written once, with the table; afterwards only elements
- * come and go, each under its own bridge or subnet, so that no instance meets another's. A further concern (port
- * forwards, anti-spoofing) brings its sets and chains into this text. */
-static const char table_text[] = "create table " TABLE "\n"
-				 "add set " TABLE " bridges { type ifname; }\n"
-				 "add set " TABLE " nat4 { type ipv4_addr; flags interval; }\n"
-				 "add set " TABLE " nat6 { type ipv6_addr; flags interval; }\n"
-				 "add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
-				 "add rule " TABLE " postrouting ip saddr @nat4 oifname != @bridges masquerade\n"
-				 "add rule " TABLE " postrouting ip6 saddr @nat6 oifname != @bridges masquerade\n";
+/* One table for all instances in a network namespace. The text is complete whenever it is run, and leaves elements alone; those
+ * come and go, each under its own bridge or subnet, so that no instance meets another's.
+ *
+ * bridges are isle's; apart those whose guests are kept from guests of the others; same has each bridge with itself, since a
+ * packet may come back to where it came from. */
+static const char table_text[] =
+	"add table " TABLE "\n"
+	"add set " TABLE " bridges { type ifname; }\n"
+	"add set " TABLE " apart { type ifname; }\n"
+	"add set " TABLE " same { type ifname . ifname; }\n"
+	"add set " TABLE " nat4 { type ipv4_addr; flags interval; }\n"
+	"add set " TABLE " nat6 { type ipv6_addr; flags interval; }\n"
+	"add chain " TABLE " postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+	"add chain " TABLE " forward { type filter hook forward priority -10; policy accept; }\n"
+	"flush chain " TABLE " postrouting\n"
+	"flush chain " TABLE " forward\n"
+	"add rule " TABLE " postrouting ip saddr @nat4 oifname != @bridges masquerade\n"
+	"add rule " TABLE " postrouting ip6 saddr @nat6 oifname != @bridges masquerade\n"
+	"add rule " TABLE " forward iifname . oifname @same return\n"
+	"add rule " TABLE " forward iifname @apart oifname @bridges counter drop comment \"between networks\"\n"
+	"add rule " TABLE " forward iifname @bridges oifname @apart counter drop comment \"between networks\"\n";
 
 static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static int poke_sysctl(const char *value, struct err *err, const char *fmt, ...)
@@ -114,15 +124,18 @@ static int forwarding(const struct network *network, struct err *err)
 
 static int has_elements(const struct network *network)
 {
-	char bridge[IFNAMSIZ] = "";
+	char pair[2][IFNAMSIZ] = {"", ""};
 	const struct nft_element elements[] = {
-		{"inet", "isle", "bridges", bridge, sizeof(bridge)},
+		{"inet", "isle", "bridges", pair[0], sizeof(pair[0])},
+		{"inet", "isle", "same", pair, sizeof(pair)},
+		{"inet", "isle", "apart", pair[0], sizeof(pair[0])},
 		{"inet", "isle", "nat4", &network->subnet4, sizeof(network->subnet4)},
 		{"inet", "isle", "nat6", &network->subnet6, sizeof(network->subnet6)},
 	};
-	const bool wanted[] = {true, network->has4, network->has6};
+	const bool wanted[] = {true, true, !network->routed, network->nat && network->has4, network->nat && network->has6};
 
-	(void)str_copy(bridge, sizeof(bridge), network->bridge); /* of the same size */
+	(void)str_copy(pair[0], sizeof(pair[0]), network->bridge); /* of the same size */
+	(void)str_copy(pair[1], sizeof(pair[1]), network->bridge);
 	for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++) {
 		int result = wanted[i] ? nft_has_element(&elements[i]) : 1;
 
@@ -137,37 +150,45 @@ static void add_elements(const struct network *network, struct buf *text)
 	char address[INET6_ADDRSTRLEN];
 
 	buf_addf(text, "add element " TABLE " bridges { \"%s\" }\n", network->bridge);
-	if (network->has4 && inet_ntop(AF_INET, &network->subnet4, address, sizeof(address)))
+	buf_addf(text, "add element " TABLE " same { \"%s\" . \"%s\" }\n", network->bridge, network->bridge);
+	if (!network->routed)
+		buf_addf(text, "add element " TABLE " apart { \"%s\" }\n", network->bridge);
+	if (network->nat && network->has4 && inet_ntop(AF_INET, &network->subnet4, address, sizeof(address)))
 		buf_addf(text, "add element " TABLE " nat4 { %s/%u }\n", address, network->prefix4);
-	if (network->has6 && inet_ntop(AF_INET6, &network->subnet6, address, sizeof(address)))
+	if (network->nat && network->has6 && inet_ntop(AF_INET6, &network->subnet6, address, sizeof(address)))
 		buf_addf(text, "add element " TABLE " nat6 { %s/%u }\n", address, network->prefix6);
 }
 
-static int nat(const struct network *network, struct err *err)
+/* A network that has become `routed` since its bridge was made. */
+static int join(const struct network *network, struct err *err)
+{
+	char bridge[IFNAMSIZ] = "";
+	const struct nft_element apart = {"inet", "isle", "apart", bridge, sizeof(bridge)};
+	int result;
+
+	(void)str_copy(bridge, sizeof(bridge), network->bridge); /* of the same size */
+	result = network->routed && nft_has_element(&apart) == 1 ? nft_change_elements(false, &apart, 1) : 0;
+	if (result < 0 && result != -ENOENT)
+		return err_num(err, result, "let network %s and others reach each other", network->name);
+	return 0;
+}
+
+static int rules(const struct network *network, struct err *err)
 {
 	int result = has_elements(network);
 
-	for (int attempt = 1; result != 1; attempt++) {
+	if (result != 1) {
 		auto_buf struct buf text = {0};
-		struct err why = {0};
-		int table = nft_has_table("inet", "isle");
 
-		if (table != 1)
-			buf_add(&text, table_text);
+		buf_add(&text, table_text);
 		add_elements(network, &text);
 		if (text.failed)
-			return err_num(err, ENOMEM, "make NAT rules of network %s", network->name);
-		result = nft_run(text.data, &why);
-		if (result == 0)
-			return 0;
-		if (attempt == NFT_ATTEMPTS || (result != -EEXIST && result != -ENOENT)) {
-			if (err)
-				*err = why;
+			return err_num(err, ENOMEM, "make the rules of network %s", network->name);
+		result = nft_run(text.data, err);
+		if (result < 0)
 			return result;
-		}
-		result = has_elements(network);
 	}
-	return 0;
+	return join(network, err);
 }
 
 static int refuse_foreign(const struct network *network, const struct netlink_link *link, struct err *err)
@@ -252,6 +273,11 @@ static int bridge_up(struct netlink *nl, const struct network *network, struct e
 	return complete_bridge(nl, network, err);
 }
 
+static bool wants_rules(const struct network *network)
+{
+	return network->nat || !network->adopted || !network->routed;
+}
+
 int network_up(const struct store *store, const struct network *network, struct err *err)
 {
 	struct netlink *nl;
@@ -263,7 +289,48 @@ int network_up(const struct store *store, const struct network *network, struct 
 	netlink_free(nl);
 	if (result == 0 && (network->nat || !network->adopted))
 		result = forwarding(network, err);
-	if (result == 0 && network->nat)
-		result = nat(network, err);
+	if (result == 0 && wants_rules(network))
+		result = rules(network, err);
 	return result;
+}
+
+/* Calls fn for the networks whose bridges stand in this network namespace, until it returns something. */
+static int each_standing(const struct store *store, int (*fn)(const struct store *, const struct network *, struct err *),
+			 char ret_name[IFNAMSIZ], struct err *err)
+{
+	auto_closedir DIR *dir = opendir(store->networks);
+	struct dirent *entry;
+	int result = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : err_sys(err, "list %s", store->networks);
+	while (result == 0 && (entry = readdir(dir))) {
+		struct network network;
+
+		if (entry->d_name[0] == '.' || network_open(store, entry->d_name, &network, NULL) < 0 ||
+		    !if_nametoindex(network.bridge))
+			continue;
+		(void)str_copy(ret_name, IFNAMSIZ, network.name); /* of the same size */
+		result = fn(store, &network, err);
+	}
+	return result;
+}
+
+int network_restore(const struct store *store, struct err *err)
+{
+	char name[IFNAMSIZ];
+
+	return each_standing(store, network_up, name, err);
+}
+
+static int lacks(const struct store *store, const struct network *network, struct err *err)
+{
+	(void)store;
+	(void)err;
+	return wants_rules(network) && has_elements(network) == 0;
+}
+
+int network_lacks_rules(const struct store *store, char ret_name[IFNAMSIZ])
+{
+	return each_standing(store, lacks, ret_name, NULL);
 }

@@ -57,23 +57,52 @@ void spec_free(struct spec *spec)
 
 /* Elements */
 
+/* Where the elements of each section of many are in struct spec. */
+static const struct array {
+	size_t first, size, most; /* elements */
+	size_t count;             /* the size_t that counts them */
+	size_t name, name_size;   /* in an element */
+	size_t line;
+} arrays[SECTION_COUNT] = {
+#define ARRAY(field, counter, type, max)                                                                           \
+	{                                                                                                          \
+		offsetof(struct spec, field), sizeof(struct type), max, offsetof(struct spec, counter),            \
+			offsetof(struct type, name), sizeof(((struct type *)0)->name), offsetof(struct type, line) \
+	}
+	[SECTION_NETWORK] = ARRAY(networks, network_count, spec_network, SPEC_NETWORKS_MAX),
+	[SECTION_MOUNT] = ARRAY(mounts, mount_count, spec_mount, SPEC_MOUNTS_MAX),
+	[SECTION_DEVICE] = ARRAY(devices, device_count, spec_device, SPEC_DEVICES_MAX),
+#undef ARRAY
+};
+
+static size_t *counter(struct spec *spec, enum section section)
+{
+	return (size_t *)((char *)spec + arrays[section].count);
+}
+
+static char *element(struct spec *spec, enum section section, size_t index)
+{
+	return (char *)spec + arrays[section].first + index * arrays[section].size;
+}
+
 size_t spec_element_count(const struct spec *spec, enum section section)
 {
-	return section == SECTION_NETWORK ? spec->network_count : section == SECTION_MOUNT ? spec->mount_count : 1;
+	return section_table[section].many ? *counter((struct spec *)spec, section) : 1;
 }
 
 const void *spec_element_at(const struct spec *spec, enum section section, size_t index)
 {
-	if (section == SECTION_NETWORK)
-		return &spec->networks[index];
-	return section == SECTION_MOUNT ? (const void *)&spec->mounts[index] : spec;
+	return section_table[section].many ? (const void *)element((struct spec *)spec, section, index) : spec;
 }
 
 const char *spec_element_name(const struct spec *spec, enum section section, size_t index)
 {
-	if (section == SECTION_NETWORK)
-		return spec->networks[index].name;
-	return section == SECTION_MOUNT ? spec->mounts[index].name : "";
+	return section_table[section].many ? element((struct spec *)spec, section, index) + arrays[section].name : "";
+}
+
+int spec_element_line(const void *element, enum section section)
+{
+	return *(const int *)((const char *)element + arrays[section].line);
 }
 
 static size_t element_index(const struct spec *spec, enum section section, const char *member)
@@ -94,78 +123,97 @@ void *spec_element(struct spec *spec, enum section section, const char *member)
 
 int spec_element_add(struct spec *spec, enum section section, const char *member, int line, void **ret, struct err *err)
 {
-	bool network = section == SECTION_NETWORK;
-	size_t *count = network ? &spec->network_count : &spec->mount_count;
-	size_t most = network ? SPEC_NETWORKS_MAX : SPEC_MOUNTS_MAX;
+	const struct array *array = &arrays[section];
+	size_t *count = counter(spec, section);
 
-	if (*count == most)
-		return err_set(err, ERR_FAILED, "more than %zu [%s] sections", most, section_table[section].name);
-	void *element = network ? (void *)&spec->networks[*count] : &spec->mounts[*count];
-	char *name = network ? spec->networks[*count].name : spec->mounts[*count].name;
-	int r = str_copy(name, network ? sizeof spec->networks[0].name : sizeof spec->mounts[0].name, member);
+	if (*count == array->most)
+		return err_set(err, ERR_FAILED, "more than %zu [%s] sections", array->most, section_table[section].name);
+	char *added = element(spec, section, *count);
+	int r = str_copy(added + array->name, array->name_size, member);
 
 	if (!r)
-		r = reset_section(section, element, *count);
+		r = reset_section(section, added, *count);
 	if (r < 0) {
-		clear_section(section, element);
+		clear_section(section, added);
 		return err_num(err, r, "add section [%s %s]", section_table[section].name, member);
 	}
-	*(network ? &spec->networks[*count].line : &spec->mounts[*count].line) = line;
+	*(int *)(added + array->line) = line;
 	++*count;
-	*ret = element;
+	*ret = added;
 	return 0;
 }
 
 void spec_element_remove(struct spec *spec, enum section section, const char *member)
 {
-	size_t i = element_index(spec, section, member);
+	size_t i = element_index(spec, section, member), size = arrays[section].size, *count = counter(spec, section);
 
-	if (i == spec_element_count(spec, section))
+	if (i == *count)
 		return;
-	clear_section(section, (void *)spec_element_at(spec, section, i));
-	if (section == SECTION_NETWORK) {
-		spec->network_count--;
-		memmove(&spec->networks[i], &spec->networks[i + 1], (spec->network_count - i) * sizeof spec->networks[0]);
-		memset(&spec->networks[spec->network_count], 0, sizeof spec->networks[0]);
-	} else {
-		spec->mount_count--;
-		memmove(&spec->mounts[i], &spec->mounts[i + 1], (spec->mount_count - i) * sizeof spec->mounts[0]);
-		memset(&spec->mounts[spec->mount_count], 0, sizeof spec->mounts[0]);
-	}
+	clear_section(section, element(spec, section, i));
+	--*count;
+	memmove(element(spec, section, i), element(spec, section, i + 1), (*count - i) * size);
+	memset(element(spec, section, *count), 0, size);
+}
+
+const struct spec_device *spec_device(const struct spec *spec, const char *name)
+{
+	return spec_element((struct spec *)spec, SECTION_DEVICE, name);
+}
+
+const char *spec_device_target(const struct spec_device *device)
+{
+	return device->target ? device->target : device->source;
 }
 
 /* Names */
 
-void spec_key_hint(enum section section, const char *key, bool dotted, struct err *err)
+/* "limits.memory"; "network.eth0.mtu" for the section's member, NAME where it is not known. */
+static void hint_dotted(const struct key *key, const char *member, struct err *err)
+{
+	const struct section_info *info = &section_table[key->section];
+
+	(void)err_hint(err, "did you mean '%s%s%s.%s'?", info->name, info->many ? "." : "", info->many ? member : "", key->name);
+}
+
+void spec_key_hint(enum section section, const char *key, const char *member, struct err *err)
 {
 	const char *names[KEYS_MAX] = {0};
+	const struct key *rows[KEYS_MAX] = {0};
 	size_t count = 0;
+	const char *near;
 
 	for (size_t i = 0; i < key_count; i++) {
 		const struct section_info *other = &section_table[key_table[i].section];
 
 		if (key_table[i].section == section) {
+			rows[count] = &key_table[i];
 			names[count++] = key_table[i].name;
 		} else if (!strcmp(key_table[i].name, key)) {
-			if (dotted)
-				(void)err_hint(err, "did you mean %s.%s%s?", other->name, other->many ? "NAME." : "", key);
+			if (member)
+				hint_dotted(&key_table[i], "NAME", err);
 			else
 				(void)err_hint(err, "'%s' belongs in [%s%s]", key, other->name, other->many ? " NAME" : "");
 			return;
 		}
 	}
-	const char *near = str_near(key, names, count);
-
-	if (near) {
-		(void)err_hint(err, "did you mean '%s'?", near);
-		return;
-	}
+	near = str_near(key, names, count);
+	for (size_t i = 0; near && i < count; i++)
+		if (names[i] == near) {
+			if (member)
+				hint_dotted(rows[i], *member ? member : "NAME", err);
+			else
+				(void)err_hint(err, "did you mean '%s'?", near);
+			return;
+		}
 	for (size_t i = 0; i < key_count; i++)
 		names[i] = key_table[i].name;
 	near = str_near(key, names, key_count);
 	for (size_t i = 0; near && i < key_count; i++)
-		if (!strcmp(key_table[i].name, near)) {
-			(void)err_hint(err, "did you mean '%s' of [%s]?", near, section_table[key_table[i].section].name);
+		if (names[i] == near) {
+			if (member)
+				hint_dotted(&key_table[i], "NAME", err);
+			else
+				(void)err_hint(err, "did you mean '%s' of [%s]?", near, section_table[key_table[i].section].name);
 			return;
 		}
 }
@@ -217,7 +265,7 @@ static int section_fill(const char *word, const char *member, struct spec_name *
 		return err_set(err, ERR_FAILED, "section [%s] takes no name, and '%s' is one", info->name, member);
 	if (info->many && !*member) {
 		r = err_set(err, ERR_FAILED, "section [%s] lacks its name", info->name);
-		(void)err_hint(err, "write [%s]", name.section == SECTION_NETWORK ? "network eth0" : "mount data");
+		(void)err_hint(err, "write [%s %s]", info->name, info->member);
 		return r;
 	}
 	if (info->many) {
@@ -261,7 +309,7 @@ static int unknown_key(const struct spec_name *name, const char *dotted, const c
 {
 	int r = err_set(err, ERR_USAGE, "unknown key '%s'", dotted);
 
-	spec_key_hint(name ? name->section : SECTION_COUNT, key, true, err);
+	spec_key_hint(name ? name->section : SECTION_COUNT, key, name ? name->member : "", err);
 	return r;
 }
 
@@ -279,7 +327,8 @@ int spec_name_parse(const char *dotted, struct spec_name *ret, struct err *err)
 
 	if (!section || !rest)
 		return err_num(err, ENOMEM, "read a key's name");
-	bool many = !strcmp(section, section_table[SECTION_NETWORK].name) || !strcmp(section, section_table[SECTION_MOUNT].name);
+	enum section known;
+	bool many = !section_find(section, &known, NULL) && section_table[known].many;
 	char *key = rest;
 
 	/* network.NAME, network.NAME.KEY: a member's name may have dots (eth0.5), a key has none. */
@@ -348,6 +397,7 @@ int spec_set(struct spec *spec, const char *dotted, const char *value, struct er
 		size_t index = section_table[name.section].many ? element_index(spec, name.section, name.member) : 0;
 
 		r = spec_field_reset(name.key, spec_field(element, name.key), index);
+		spec->source[name.key - key_table] = SPEC_FROM_DEFAULT;
 		return r < 0 ? err_num(err, r, "unset %s", dotted) : 0;
 	}
 	bool fresh = !element;
@@ -360,6 +410,8 @@ int spec_set(struct spec *spec, const char *dotted, const char *value, struct er
 	r = usage(spec_value_set(element, &name, value, err), err);
 	if (r < 0 && fresh)
 		spec_element_remove(spec, name.section, name.member);
+	if (r == 0 && !section_table[name.section].many)
+		spec->source[name.key - key_table] = SPEC_FROM_GUEST;
 	return r;
 }
 

@@ -124,9 +124,118 @@ static int check_network(const struct spec *spec, size_t index, struct err *err)
 		(void)err_hint(err, "raise it, or give the section address6 = none");
 		return r;
 	}
+	if (network->isolated && network->spoofing == SPOOFING_ALLOW) {
+		r = err_set(err, ERR_FAILED, "network.%s.isolated cannot be held with spoofing = allow", network->name);
+		(void)err_hint(err, "say spoofing = deny or addresses, or isolated = no");
+		return r;
+	}
 	for (size_t i = 0; !r && i < index; i++)
 		if (spec->networks[i].type != NETWORK_NONE)
 			r = check_pair(&spec->networks[i], network, err);
+	return r;
+}
+
+/* Devices */
+
+/* What isle itself puts into /dev. */
+static const char *const own_nodes[] = {
+	"null", "zero", "full",  "random", "urandom", "tty", "console", "ptmx", "fuse",   "net/tun",
+	"fd",   "core", "stdin", "stdout", "stderr",  "log", "pts",     "shm",  "mqueue",
+};
+
+/* True when one path is the other or a folder on its way. */
+static bool in_the_way(const char *a, const char *b)
+{
+	size_t len = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+
+	return !strncmp(a, b, len) && (!a[len] || a[len] == '/') && (!b[len] || b[len] == '/');
+}
+
+/* A part of a node's path: a plain name. The length of it, 0 when it is none. */
+static size_t plain_part(const char *at)
+{
+	size_t len = strcspn(at, "/");
+
+	for (size_t i = 0; i < len; i++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:+@", at[i]))
+			return 0;
+	return *at == '.' ? 0 : len;
+}
+
+static int check_node_target(const struct spec_device *device, const char *target, struct err *err)
+{
+	const char *below = str_starts(target, "/dev/") ? target + strlen("/dev/") : "";
+
+	for (const char *at = below;; at++) {
+		size_t len = plain_part(at);
+
+		if (!len) {
+			int r = err_set(err, ERR_FAILED, "device.%s.target: '%s' is not a plain path below /dev", device->name,
+					target);
+
+			(void)err_hint(err, "such as target = /dev/dri/renderD128");
+			return r;
+		}
+		at += len;
+		if (!*at)
+			break;
+	}
+	if (strlen(target) > 100)
+		return err_set(err, ERR_FAILED, "device.%s.target: '%s' is longer than 100 bytes", device->name, target);
+	for (size_t i = 0; i < sizeof own_nodes / sizeof own_nodes[0]; i++)
+		if (in_the_way(below, own_nodes[i]))
+			return err_set(err, ERR_FAILED, "device.%s.target: %s is isle's own to make", device->name, target);
+	return 0;
+}
+
+static int check_nic(const struct spec *spec, const struct spec_device *device, struct err *err)
+{
+	const char *names[] = {device->source, spec_device_target(device)};
+
+	for (size_t i = 0; i < 2; i++) {
+		int r = types_check_name("the interface's name", names[i], 15, err);
+
+		if (r < 0)
+			return r;
+		if (!strcmp(names[i], "lo") || !strcmp(names[i], "all") || !strcmp(names[i], "default"))
+			return err_set(err, ERR_FAILED, "device.%s: '%s' cannot be given to a guest", device->name, names[i]);
+	}
+	for (size_t i = 0; i < spec->network_count; i++)
+		if (spec->networks[i].type != NETWORK_NONE && !strcmp(spec->networks[i].name, names[1]))
+			return err_set(err, ERR_FAILED, "[device %s] and [network %s] both are the interface %s", device->name,
+				       spec->networks[i].name, names[1]);
+	return 0;
+}
+
+static int check_device(const struct spec *spec, size_t index, struct err *err)
+{
+	const struct spec_device *device = &spec->devices[index];
+	const bool nic = device->type == DEVICE_NIC;
+	int r;
+
+	if (!device->source) {
+		r = err_set(err, ERR_FAILED, "[device %s] has no source", device->name);
+		(void)err_hint(err, "a device needs source = /dev/..., or type = nic and source = INTERFACE");
+		return r;
+	}
+	const char *target = spec_device_target(device);
+
+	if (!nic && (*device->source != '/' || has_parent_part(device->source)))
+		return err_set(err, ERR_FAILED, "device.%s.source: '%s' is not an absolute path without '..'", device->name,
+			       device->source);
+	r = nic ? check_nic(spec, device, err) : check_node_target(device, target, err);
+	for (size_t i = 0; !r && i < index; i++) {
+		const struct spec_device *other = &spec->devices[i];
+
+		if (other->type != device->type)
+			continue;
+		if (nic ? !strcmp(spec_device_target(other), target) : in_the_way(spec_device_target(other), target))
+			r = err_set(err, ERR_FAILED, "[device %s] and [device %s] both have the target %s", other->name,
+				    device->name, target);
+		else if (nic && !strcmp(other->source, device->source))
+			r = err_set(err, ERR_FAILED, "[device %s] and [device %s] both are %s", other->name, device->name,
+				    device->source);
+	}
 	return r;
 }
 
@@ -171,6 +280,11 @@ int spec_check(const struct spec *spec, struct err *err)
 		r = check_mount(spec, i, err);
 		if (r < 0)
 			return at_line(spec, spec->mounts[i].line, r, err);
+	}
+	for (size_t i = 0; !r && i < spec->device_count; i++) {
+		r = check_device(spec, i, err);
+		if (r < 0)
+			return at_line(spec, spec->devices[i].line, r, err);
 	}
 	return r;
 }

@@ -25,15 +25,21 @@ static void add_default(const struct key *key, size_t index, struct buf *out)
 	key->type->clear(key, &field);
 }
 
-/* The value's text when it is not the default; NULL otherwise. Caller frees. */
-static char *changed_text(const struct key *key, const void *element, size_t index, bool *failed)
+/* The value's text when it is the guest's own word or not the default; NULL otherwise. Caller frees. */
+static char *changed_text(const struct spec *spec, const struct key *key, const void *element, size_t index, bool *failed)
 {
 	auto_buf struct buf now = {0}, usual = {0};
+	enum spec_source source = section_table[key->section].many ? SPEC_FROM_DEFAULT : spec_source_of(spec, key);
 
+	if (source == SPEC_FROM_HOST || source == SPEC_FROM_PLAN)
+		return NULL;
 	key->type->format(key, spec_field_const(element, key), &now);
 	add_default(key, index, &usual);
 	*failed |= now.failed || usual.failed;
-	if (*failed || !now.len || (usual.data && !strcmp(now.data, usual.data)))
+	if (source == SPEC_FROM_GUEST && !now.failed && !now.len)
+		return strdup("unlimited"); /* the only word that a guest can say for "not set", against a plan */
+	/* The default's own word counts where a plan would say something else. */
+	if (*failed || !now.len || (source != SPEC_FROM_GUEST && usual.data && !strcmp(now.data, usual.data)))
 		return NULL;
 	return buf_take(&now);
 }
@@ -59,7 +65,7 @@ static void add_element(const struct spec *spec, enum section section, size_t in
 
 		if (key->section != section)
 			continue;
-		auto_free char *text = changed_text(key, element, index, &out->failed);
+		auto_free char *text = changed_text(spec, key, element, index, &out->failed);
 
 		if (!text && !many)
 			continue;

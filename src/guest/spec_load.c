@@ -15,6 +15,7 @@ struct parse {
 	size_t len, at;
 	const char *shown;
 	struct spec *spec;
+	enum spec_source source;
 	int line; /* the one inih works on, from 1 */
 	bool in_section;
 	struct spec_name name; /* the section we are in */
@@ -43,11 +44,15 @@ static void begin_section(struct parse *parse, const char *text)
 	}
 	enum section section = parse->name.section;
 
+	if (section_table[section].many && parse->source != SPEC_FROM_GUEST) {
+		fail(parse, err_set(&parse->err, ERR_FAILED, "[%s] sections are a guest's own: they cannot be here",
+				    section_table[section].name));
+		return;
+	}
 	if (section_table[section].many) {
 		parse->element = spec_element(parse->spec, section, parse->name.member);
 		if (parse->element)
-			before = section == SECTION_NETWORK ? ((struct spec_network *)parse->element)->line
-							    : ((struct spec_mount *)parse->element)->line;
+			before = spec_element_line(parse->element, section);
 		else
 			r = spec_element_add(parse->spec, section, parse->name.member, parse->line, &parse->element, &parse->err);
 	} else {
@@ -154,15 +159,19 @@ static int handle(void *user, const char *section, const char *name, const char 
 		return 0;
 	if (!parse->in_section) {
 		r = err_set(&parse->err, ERR_FAILED, "'%s' comes before any section", name);
-		spec_key_hint(SECTION_COUNT, name, false, &parse->err);
+		spec_key_hint(SECTION_COUNT, name, NULL, &parse->err);
 		fail(parse, r);
 		return 0;
 	}
 	parse->name.key = key_find(parse->name.section, name);
 	if (!parse->name.key) {
 		r = err_set(&parse->err, ERR_FAILED, "unknown key '%s' in [%s]", name, section_table[parse->name.section].name);
-		spec_key_hint(parse->name.section, name, false, &parse->err);
+		spec_key_hint(parse->name.section, name, NULL, &parse->err);
 		fail(parse, r);
+		return 0;
+	}
+	if (parse->source != SPEC_FROM_GUEST && !spec_is_shared(parse->name.key, parse->source)) {
+		fail(parse, err_set(&parse->err, ERR_FAILED, "'%s' is one guest's own: it cannot be here", name));
 		return 0;
 	}
 	int *seen = &parse->seen[parse->name.key - key_table];
@@ -179,6 +188,8 @@ static int handle(void *user, const char *section, const char *name, const char 
 		fail(parse, r);
 		return 0;
 	}
+	if (!section_table[parse->name.section].many)
+		parse->spec->source[parse->name.key - key_table] = (unsigned char)parse->source;
 	return 1;
 }
 
@@ -246,44 +257,67 @@ static int parse_all(struct parse *parse)
 	r = ini_parse_stream(read_line, parse, handle, parse);
 	if (parse->result < 0)
 		return parse->result;
-	if (r)
-		return err_num(&parse->err, r == -2 ? ENOMEM : EINVAL, "read %s", parse->shown);
-	return spec_check(parse->spec, &parse->err);
+	return r ? err_num(&parse->err, r == -2 ? ENOMEM : EINVAL, "read %s", parse->shown) : 0;
+}
+
+bool spec_is_shared(const struct key *key, enum spec_source source)
+{
+	if (key->internal || section_table[key->section].many)
+		return false;
+	return !key->own || (source == SPEC_FROM_HOST && key->offset == offsetof(struct spec, guest.plan));
+}
+
+enum spec_source spec_source_of(const struct spec *spec, const struct key *key)
+{
+	return (enum spec_source)spec->source[key - key_table];
+}
+
+int spec_parse_over(struct spec *spec, enum spec_source source, const char *text, size_t len, const char *shown, struct err *err)
+{
+	struct parse parse = {.text = text, .len = len, .shown = shown, .spec = spec, .source = source};
+	int r = parse_all(&parse);
+
+	if (r < 0 && err)
+		*err = parse.err;
+	return r;
 }
 
 int spec_parse(const char *text, size_t len, const char *shown, struct spec **ret, struct err *err)
 {
-	struct parse parse = {.text = text, .len = len, .shown = shown, .spec = spec_new()};
+	struct spec *spec = spec_new();
 
-	if (parse.spec)
-		parse.spec->file = strdup(shown);
-	if (!parse.spec || !parse.spec->file) {
-		spec_free(parse.spec);
-		return err_num(err, ENOMEM, "read %s", shown);
-	}
-	int r = parse_all(&parse);
+	if (spec)
+		spec->file = strdup(shown);
+	int r = spec && spec->file ? spec_parse_over(spec, SPEC_FROM_GUEST, text, len, shown, err)
+				   : err_num(err, ENOMEM, "read %s", shown);
 
+	if (r == 0)
+		r = spec_check(spec, err);
 	if (r < 0) {
-		if (err)
-			*err = parse.err;
-		spec_free(parse.spec);
+		spec_free(spec);
 		return r;
 	}
-	*ret = parse.spec;
+	*ret = spec;
 	return 0;
+}
+
+int spec_read(int dir_fd, const char *name, const char *shown, char **ret, size_t *ret_len, struct err *err)
+{
+	int r = file_read(dir_fd, name, SPEC_FILE_MAX, ret, ret_len);
+
+	if (r < 0) {
+		r = r == -EFBIG ? err_set(err, ERR_FAILED, "%s is larger than %d KiB", shown, SPEC_FILE_MAX >> 10)
+				: err_num(err, r, "read %s", shown);
+		(void)err_where(err, shown, 0);
+	}
+	return r;
 }
 
 int spec_load(int dir_fd, const char *name, const char *shown, struct spec **ret, struct err *err)
 {
 	auto_free char *text = NULL;
 	size_t len;
-	int r = file_read(dir_fd, name, SPEC_FILE_MAX, &text, &len);
+	int r = spec_read(dir_fd, name, shown, &text, &len, err);
 
-	if (r < 0) {
-		r = r == -EFBIG ? err_set(err, ERR_FAILED, "%s is larger than %d KiB", shown, SPEC_FILE_MAX >> 10)
-				: err_num(err, r, "read %s", shown);
-		(void)err_where(err, shown, 0);
-		return r;
-	}
-	return spec_parse(text, len, shown, ret, err);
+	return r < 0 ? r : spec_parse(text, len, shown, ret, err);
 }

@@ -35,5 +35,10 @@ size_t spec_element_count(const struct spec *spec, enum section section);
 const void *spec_element_at(const struct spec *spec, enum section section, size_t index);
 const char *spec_element_name(const struct spec *spec, enum section section, size_t index); /* "" where it has none */
 
-/* Adds the hint for a key that is not in the table: another section's, or the nearest name. section SECTION_COUNT: none. */
-void spec_key_hint(enum section section, const char *key, bool dotted, struct err *err);
+/* The line that an element of a section of many began at, 0: no file's. */
+int spec_element_line(const void *element, enum section section);
+
+/* Adds the hint for a key that is not in the table: another section's, or the nearest name. section SECTION_COUNT: none. member:
+ * NULL in a file, where the section is known; else the section's member, "" for none, and the hint names the key with its section.
+ */
+void spec_key_hint(enum section section, const char *key, const char *member, struct err *err);

@@ -15,6 +15,7 @@
 #include "../base/file.h"
 #include "../base/path.h"
 #include "../base/str.h"
+#include "plan.h"
 #include "store.h"
 
 #define CONFIG_NAME    "config"
@@ -30,6 +31,7 @@ static const struct place {
 } place_table[] = {
 	{offsetof(struct store, conf), "/etc/isle/isle.conf", "isle.conf", false},
 	{offsetof(struct store, networks), "/etc/isle/networks", "networks", true},
+	{offsetof(struct store, plans), "/etc/isle/plans", "plans", true},
 	{offsetof(struct store, guests), "/var/lib/isle/guests", "guests", true},
 	{offsetof(struct store, images), "/var/cache/isle/images", "images", true},
 	{offsetof(struct store, run), "/run/isle", "run", true},
@@ -345,7 +347,7 @@ static int load_spec(struct guest *guest, struct err *err)
 
 	if (!shown)
 		return err_num(err, ENOMEM, "read the config of '%s'", guest->name);
-	int r = spec_load(guest->dir_fd, CONFIG_NAME, shown, &spec, guest->any ? NULL : err);
+	int r = plan_load(guest->store, guest->dir_fd, CONFIG_NAME, shown, &spec, guest->any ? NULL : err);
 	guest->faulty = r < 0;
 	if (r < 0 && !guest->any)
 		return r;

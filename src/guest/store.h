@@ -15,6 +15,7 @@ struct store {
 	char *root;     /* NULL for the default instance, else the absolute folder */
 	char *conf;     /* isle.conf */
 	char *networks; /* named networks */
+	char *plans;    /* named sets of limits */
 	char *guests;
 	char *images;
 	char *run;
@@ -80,6 +81,9 @@ int store_new_id(char out[33], struct err *err);
 /* Takes the lowest free range of 65,536 ids from 524288 up for guest id, never one that /etc/subuid, /etc/subgid or
  * /etc/passwd uses. Atomic between processes (symlinkat). *ret = first id. */
 int store_ids_take(const struct store *store, const char *guest_id, uint64_t *ret, struct err *err);
+/* Notes that the range from `first` on is this guest's, where nobody has it: the guest was brought here by hand. ERR_FAILED when
+ * it is another guest's. */
+int store_ids_claim(const struct store *store, const char *guest_id, uint64_t first, struct err *err);
 /* Frees every range that guest id has: the folder of a create that was killed need not tell which one it took. */
 int store_ids_drop(const struct store *store, const char *guest_id, struct err *err);
 

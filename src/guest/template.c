@@ -11,6 +11,7 @@
 #include "../base/file.h"
 #include "../base/path.h"
 #include "../base/proc.h"
+#include "../base/self.h"
 #include "../base/str.h"
 #include "template.h"
 
@@ -43,7 +44,6 @@ static int folders_find(struct folders *folders, struct err *err)
 {
 	const char *given = getenv("ISLE_TEMPLATES");
 	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
 	if (given && *given) {
 		folders->text = strdup(given);
@@ -55,8 +55,7 @@ static int folders_find(struct folders *folders, struct err *err)
 			if (*one == '/')
 				folders->list[folders->count++] = one;
 	}
-	if (len > 0) {
-		self[len] = '\0';
+	if (self_path(self, sizeof(self)) == 0) {
 		char *slash = strrchr(self, '/');
 
 		if (slash)
@@ -239,6 +238,26 @@ static int label_failure(const char *path, const struct err *told, struct err *e
 	if (str_starts(text, name) && str_starts(text + strlen(name), ": "))
 		text += strlen(name) + 2;
 	return err_set(err, usage ? ERR_USAGE : ERR_FAILED, "run the template %s: %s", name, text);
+}
+
+int template_check_args(const char *const *args, struct err *err)
+{
+	static const char *const own[] = {"--path", "--name", "--rootfs", "--mapped-uid", "--mapped-gid"};
+
+	for (; args && *args && strcmp(*args, "--"); args++) {
+		size_t len = strcspn(*args, "=");
+		bool taken = !strncmp(*args, "-n", 2) || !strncmp(*args, "-p", 2);
+
+		for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && !taken; i++)
+			taken = len > 2 && !strncmp(*args, own[i], len);
+		if (!taken)
+			continue;
+		auto_free char *word = str_escape(*args);
+
+		(void)err_set(err, ERR_USAGE, "give '%.60s' to the template: where it works is isle's to say", word ? word : "");
+		return err_hint(err, "leave it out; 'isle create -t TEMPLATE -- --help' lists what a template takes");
+	}
+	return 0;
 }
 
 int template_label(const char *path, const char *const *args, char **ret, struct err *err)

@@ -121,6 +121,38 @@ static int count_parse(const struct key *key, const char *text, void *field, str
 }
 
 const struct type type_number = {"number", "a whole number", number_parse, number_format, u64_json, u64_is_set, u64_clear};
+
+static int mode_parse(const struct key *key, const char *text, void *field, struct err *err)
+{
+	uint64_t value = 0;
+	size_t len = strspn(text, "01234567");
+
+	if (!len || text[len] || len > 4)
+		return err_set(err, ERR_FAILED, "'%s' is not a file's permissions (octal, 0 to 0777)", text);
+	for (const char *at = text; *at; at++)
+		value = value * 8 + (uint64_t)(*at - '0');
+	if (value > 0777)
+		return err_set(err, ERR_FAILED, "'%s' is more than 0777, read and write for everybody", text);
+	return u64_store(key, value, text, field, err);
+}
+
+static void mode_format(const struct key *key, const void *field, struct buf *out)
+{
+	if (u64_is_set(key, field))
+		buf_addf(out, "%04" PRIo64, *(const uint64_t *)field);
+}
+
+static struct json_object *mode_json(const struct key *key, const void *field)
+{
+	auto_buf struct buf text = {0};
+
+	mode_format(key, field, &text);
+	return text.data ? json_object_new_string(text.data) : NULL;
+}
+
+const struct type type_mode = {
+	"permissions", "octal: 0 to 0777", mode_parse, mode_format, mode_json, u64_is_set, u64_clear,
+};
 const struct type type_count = {
 	"count", "a whole number", count_parse, number_format, u64_json, u64_is_set, u64_clear,
 };

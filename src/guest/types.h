@@ -33,6 +33,7 @@ extern const struct type type_size;     /* uint64_t bytes, and "unlimited" */
 extern const struct type type_duration; /* uint64_t milliseconds */
 extern const struct type type_cpus;     /* uint64_t thousandths of a CPU: "1.5" -> 1500; "unlimited" */
 extern const struct type type_rate;     /* uint64_t bits per second: "100mbit"; "unlimited" */
+extern const struct type type_mode;     /* uint64_t: permission bits of a file, octal: "0660" */
 extern const struct type type_choice;   /* int, index into the key's .choices (NULL-ended) */
 extern const struct type type_signal;   /* int: SIGRTMIN+3, TERM, 15; 0 = not set */
 
@@ -42,7 +43,10 @@ extern const struct type
 extern const struct type type_path;        /* char *: absolute, no "..", printable */
 extern const struct type type_profile;     /* char *: "default", "none" or a path */
 extern const struct type type_words;       /* char *: list separated by blanks or commas, kept as text */
-extern const struct type type_cpuset;      /* char *: "0-3,8", as the kernel writes it */
+extern const struct type type_cpuset;      /* char *: "0-3,8", as the kernel writes it, or "auto:2", "auto", "all" */
+extern const struct type type_disk_bytes;  /* char *: "10M, /dev/vdb:50M"; types_next_rate reads it */
+extern const struct type type_disk_ops;    /* char *: "500, /dev/vdb:2000" */
+extern const struct type type_access;      /* char *: letters of "rwm", each once */
 extern const struct type type_caps;        /* char *: words, each a capability's name */
 extern const struct type type_command;     /* char *: an absolute path and arguments; types_split reads it */
 extern const struct type type_environment; /* char *: NAME=VALUE ...; types_split reads it */
@@ -60,6 +64,18 @@ void types_split_free(char **words);
 
 /* The next word of a list separated by blanks or commas: *at moves behind it; *ret_len is its length. NULL at the end. */
 const char *types_next_word(const char **at, size_t *ret_len);
+
+/* The number of "auto:NUMBER"; 0 for a list, and for NULL. */
+uint64_t types_cpuset_count(const char *cpuset);
+
+/* Marks in cpus[0..max-1] the CPUs of a list. -EIO for what is none. */
+int types_cpuset_read(const char *text, bool *cpus, size_t max);
+/* The opposite; caller frees, NULL when memory ran out. */
+char *types_cpuset_format(const bool *cpus, size_t count);
+
+/* The next device and rate of a disk rate: *at moves behind it. device is "" for the disk of the guest's root. False at the end. */
+#define TYPES_DEVICE_SIZE 128
+bool types_next_rate(const char **at, bool bytes, char device[TYPES_DEVICE_SIZE], uint64_t *ret);
 
 /* 0, or -EINVAL and the fault in err: control bytes, C1 controls, bytes that are not UTF-8. */
 int types_check_text(const char *text, size_t len, struct err *err);

@@ -8,6 +8,7 @@
 
 #include "../kernel/privs.h"
 #include "keys.h"
+#include "types_parts.h"
 
 #define TEXT_MAX         4000
 #define NAME_MAX_DEFAULT 63
@@ -93,7 +94,7 @@ static size_t max_of(const struct key *key, size_t fallback)
 	return key->max ? (size_t)key->max : fallback;
 }
 
-static void text_format(const struct key *key, const void *field, struct buf *out)
+void types_text_format(const struct key *key, const void *field, struct buf *out)
 {
 	const char *text = *(char *const *)field;
 
@@ -101,28 +102,28 @@ static void text_format(const struct key *key, const void *field, struct buf *ou
 		buf_add(out, text);
 }
 
-static struct json_object *text_json(const struct key *key, const void *field)
+struct json_object *types_text_json(const struct key *key, const void *field)
 {
 	const char *text = *(char *const *)field;
 
 	return text ? json_object_new_string(text) : NULL;
 }
 
-static bool text_is_set(const struct key *key, const void *field)
+bool types_text_is_set(const struct key *key, const void *field)
 {
 	return *(char *const *)field;
 }
 
-static void text_clear(const struct key *key, void *field)
+void types_text_clear(const struct key *key, void *field)
 {
 	free(*(char **)field);
 	*(char **)field = NULL;
 }
 
-#define TEXT_TYPE(type_name_, shape_, parse_)                                                                         \
-	{                                                                                                             \
-		.name = (type_name_), .shape = (shape_), .parse = (parse_), .format = text_format, .json = text_json, \
-		.is_set = text_is_set, .clear = text_clear                                                            \
+#define TEXT_TYPE(type_name_, shape_, parse_)                                                                                     \
+	{                                                                                                                         \
+		.name = (type_name_), .shape = (shape_), .parse = (parse_), .format = types_text_format, .json = types_text_json, \
+		.is_set = types_text_is_set, .clear = types_text_clear                                                            \
 	}
 
 /* Plain text */
@@ -292,58 +293,6 @@ static int words_parse(const struct key *key, const char *text, void *field, str
 
 const struct type type_words = TEXT_TYPE("list", "words between blanks or commas", words_parse);
 
-#define CPUS_MAX 8192 /* NR_CPUS of the largest kernels */
-
-/* Marks the CPUs of a list: numbers and ranges. */
-static int cpuset_read(const char *text, bool cpus[CPUS_MAX], struct err *err)
-{
-	const char *word;
-	size_t len;
-
-	while ((word = types_next_word(&text, &len))) {
-		auto_free char *range = strndup(word, len);
-		char *dash = range ? strchr(range, '-') : NULL;
-		uint64_t first, last;
-
-		if (!range)
-			return err_num(err, ENOMEM, "read a list of CPUs");
-		if (dash)
-			*dash++ = '\0';
-		bool good = !str_to_u64(range, 0, CPUS_MAX - 1, &first);
-
-		last = first;
-		if (!good || (dash && (str_to_u64(dash, 0, CPUS_MAX - 1, &last) < 0 || last < first)))
-			return err_set(err, ERR_FAILED, "'%.*s' is neither a CPU's number nor a range of them (0-3)", (int)len,
-				       word);
-		for (; first <= last; first++)
-			cpus[first] = true;
-	}
-	return 0;
-}
-
-/* The list as the kernel writes it: in order, neighbours as ranges. What was written can then be compared with what is read. */
-static int cpuset_parse(const struct key *key, const char *text, void *field, struct err *err)
-{
-	auto_free bool *cpus = calloc(CPUS_MAX, sizeof *cpus);
-	auto_buf struct buf list = {0};
-	int r = !cpus ? err_num(err, ENOMEM, "read a list of CPUs") : words_check(key, text, err);
-
-	if (!r)
-		r = cpuset_read(text, cpus, err);
-	if (r < 0)
-		return r;
-	for (unsigned first = 0, last; first < CPUS_MAX; first = last + 1) {
-		for (last = first; cpus[first] && last + 1 < CPUS_MAX && cpus[last + 1]; last++)
-			;
-		if (!cpus[first])
-			continue;
-		buf_addf(&list, first == last ? "%s%u" : "%s%u-%u", list.len ? "," : "", first, last);
-	}
-	return list.failed ? err_num(err, ENOMEM, "read a list of CPUs") : text_store(key, list.data, field, TEXT_MAX, NULL, err);
-}
-
-const struct type type_cpuset = TEXT_TYPE("CPU list", "numbers and ranges: 0-3,8", cpuset_parse);
-
 static int caps_check(const struct key *key, const char *text, struct err *err)
 {
 	uint64_t mask;
@@ -358,6 +307,22 @@ static int caps_parse(const struct key *key, const char *text, void *field, stru
 }
 
 const struct type type_caps = TEXT_TYPE("capabilities", "names of capabilities(7) without CAP_, in small letters", caps_parse);
+
+static int access_check(const struct key *key, const char *text, struct err *err)
+{
+	(void)key;
+	for (const char *at = text; *at; at++)
+		if (!strchr("rwm", *at) || strchr(at + 1, *at))
+			return err_set(err, ERR_FAILED, "'%s' is not made of the letters r, w and m, each once at most", text);
+	return 0;
+}
+
+static int access_parse(const struct key *key, const char *text, void *field, struct err *err)
+{
+	return text_store(key, text, field, 3, access_check, err);
+}
+
+const struct type type_access = TEXT_TYPE("access", "letters of rwm: read, write, make nodes", access_parse);
 
 /* Commands and environments */
 

@@ -14,6 +14,7 @@
 #include "../base/file.h"
 #include "../base/path.h"
 #include "../base/proc.h"
+#include "../base/self.h"
 #include "../base/str.h"
 #include "apparmor.h"
 
@@ -23,6 +24,8 @@
 #define LIBRARY    "libapparmor.so.1"
 #define PROFILES   "/sys/kernel/security/apparmor/profiles"
 #define FEATURES   "/sys/kernel/security/apparmor/features"
+#define PARSER     "/usr/sbin/apparmor_parser"
+#define ABI        "/etc/apparmor.d/abi/kernel-5.4-outoftree-network" /* which the profile names */
 #define PARSER_MS  60000
 #define POLICY_MAX (4 << 20)
 
@@ -31,10 +34,10 @@ static char *read_template(struct err *err)
 {
 	static const char name[] = "apparmor/guest.profile";
 	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *text = NULL;
 
-	self[len > 0 ? len : 0] = '\0';
+	if (self_path(self, sizeof(self)) < 0)
+		self[0] = '\0';
 	char *slash = strrchr(self, '/');
 	auto_free char *beside = slash ? str_format("%.*s/config/%s", (int)(slash - self), self, name) : NULL;
 
@@ -46,20 +49,32 @@ static char *read_template(struct err *err)
 	return text;
 }
 
-static char *fill_template(const char *template, const char *name)
+/* What stands for a mark in the template. */
+struct mark {
+	const char *mark, *value;
+};
+
+static char *fill_template(const char *template, const char *name, bool nesting)
 {
-	static const char mark[] = "@NAME@";
+	/* Rules behind @PLAIN@ are for guests that hold no guests: for the others they are comments. */
+	const struct mark marks[] = {{"@NAME@", name}, {"@PLAIN@", nesting ? "# " : ""}};
 	auto_buf struct buf out = {0};
 
-	for (const char *at = template, *next; *at; at = next) {
-		next = strstr(at, mark);
-		if (!next) {
-			buf_add(&out, at);
-			break;
+	for (const char *at = template; *at;) {
+		const struct mark *mark = NULL;
+		size_t len = 1;
+
+		for (size_t i = 0; !mark && i < sizeof(marks) / sizeof(marks[0]); i++)
+			if (str_starts(at, marks[i].mark))
+				mark = &marks[i];
+		if (mark) {
+			len = strlen(mark->mark);
+			buf_add(&out, mark->value);
+		} else {
+			len += strcspn(at + 1, "@");
+			buf_add_bytes(&out, at, len);
 		}
-		buf_add_bytes(&out, at, (size_t)(next - at));
-		buf_add(&out, name);
-		next += sizeof(mark) - 1;
+		at += len;
 	}
 	return buf_take(&out);
 }
@@ -82,7 +97,17 @@ bool apparmor_loaded(const char *name)
 	return false;
 }
 
-/* The compiled form depends on the profile's text and on the kernel: a file of another one is never taken. */
+static uint64_t hash_of_file(uint64_t hash, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return hash;
+	hash = str_hash(hash, &st.st_mtim, sizeof(st.st_mtim));
+	return str_hash(hash, &st.st_size, sizeof(st.st_size));
+}
+
+/* The compiled form depends on the profile's text, on what compiles it and on the kernel: a file of another one is never taken. */
 static char *cache_name(const char *name, const char *text)
 {
 	struct stat st;
@@ -94,12 +119,14 @@ static char *cache_name(const char *name, const char *text)
 		hash = str_hash(hash, release, strlen(release));
 	if (stat(FEATURES, &st) == 0)
 		hash = str_hash(hash, &st.st_nlink, sizeof(st.st_nlink));
+	hash = hash_of_file(hash, PARSER);
+	hash = hash_of_file(hash, ABI);
 	return str_format("apparmor-%s-%016llx", name, (unsigned long long)hash);
 }
 
 static int compile(const char *text, char **ret, size_t *ret_len, struct err *err)
 {
-	const char *const argv[] = {"/usr/sbin/apparmor_parser", "--quiet", "--skip-cache", "--skip-kernel-load", "--stdout", NULL};
+	const char *const argv[] = {PARSER, "--quiet", "--skip-cache", "--skip-kernel-load", "--stdout", NULL};
 	struct proc proc = {.argv = argv, .input = text, .timeout_ms = PARSER_MS, .ret_output = ret, .ret_output_len = ret_len};
 	int r = proc_run(&proc, err);
 
@@ -157,10 +184,21 @@ static int load_policy(const char *policy, size_t len, const char *name, struct 
 	return lib.replace(lib.kernel, policy, len) < 0 ? err_sys(err, "load the AppArmor profile %s", name) : 0;
 }
 
-int apparmor_load(const char *name, const char *cache, struct err *err)
+/* Compiled forms of the profile, for whichever kernel. */
+static void forget_cached(const char *name, const char *cache)
+{
+	auto_free char *prefix = str_format("apparmor-%s-", name);
+	auto_closedir DIR *dir = opendir(cache);
+
+	for (struct dirent *entry; prefix && dir && (entry = readdir(dir));)
+		if (str_starts(entry->d_name, prefix) && strlen(entry->d_name) == strlen(prefix) + 16)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0); /* a file that stays is only read for the same text */
+}
+
+int apparmor_load(const char *name, bool nesting, const char *cache, struct err *err)
 {
 	auto_free char *template = read_template(err);
-	auto_free char *text = template ? fill_template(template, name) : NULL;
+	auto_free char *text = template ? fill_template(template, name, nesting) : NULL;
 	auto_free char *file = text ? cache_name(name, text) : NULL;
 	auto_free char *policy = NULL;
 	auto_close int dir = open(cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -176,25 +214,17 @@ int apparmor_load(const char *name, const char *cache, struct err *err)
 
 	if (cached && apparmor_loaded(name))
 		return 0;
-	if (!cached) {
-		int r = compile(text, &policy, &len, err);
-		if (r == 0)
-			r = file_replace(dir, file, policy, len, 0600, err);
-		if (r < 0)
-			return r;
-	}
-	return load_policy(policy, len, name, err);
-}
+	if (cached)
+		return load_policy(policy, len, name, err);
+	int r = compile(text, &policy, &len, err);
 
-/* Compiled forms of the profile, for whichever kernel. */
-static void forget_cached(const char *name, const char *cache)
-{
-	auto_free char *prefix = str_format("apparmor-%s-", name);
-	auto_closedir DIR *dir = opendir(cache);
-
-	for (struct dirent *entry; prefix && dir && (entry = readdir(dir));)
-		if (str_starts(entry->d_name, prefix) && strlen(entry->d_name) == strlen(prefix) + 16)
-			(void)unlinkat(dirfd(dir), entry->d_name, 0); /* a file that stays is only read for the same text */
+	/* In this order: where a process that is killed, or a load that fails, leaves a file, the kernel has what is in it. */
+	forget_cached(name, cache);
+	if (r == 0)
+		r = load_policy(policy, len, name, err);
+	if (r == 0)
+		(void)file_replace(dir, file, policy, len, 0600, NULL); /* without it the next start compiles again */
+	return r;
 }
 
 int apparmor_remove(const char *name, const char *cache, struct err *err)
@@ -212,9 +242,10 @@ int apparmor_remove(const char *name, const char *cache, struct err *err)
 
 #else
 
-int apparmor_load(const char *name, const char *cache, struct err *err)
+int apparmor_load(const char *name, bool nesting, const char *cache, struct err *err)
 {
 	(void)err_num(err, EOPNOTSUPP, "load the AppArmor profile %s: isle was built without libapparmor", name);
+	(void)err_hint(err, "apt-get install libapparmor-dev, then configure and build isle anew");
 	return -EOPNOTSUPP;
 }
 
@@ -242,4 +273,20 @@ int apparmor_on_exec(const char *name, struct err *err)
 	if (r == -ENOENT)
 		r = file_poke(AT_FDCWD, "/proc/thread-self/attr/exec", order); /* before Linux 5.8 */
 	return r < 0 ? err_num(err, r, "choose the AppArmor profile %s", name) : 0;
+}
+
+char *apparmor_label(pid_t pid)
+{
+	static const char *const files[] = {"apparmor/current", "current"}; /* the latter before Linux 5.8 */
+	char *text = NULL;
+
+	for (size_t i = 0; !text && i < sizeof(files) / sizeof(files[0]); i++) {
+		auto_free char *path = str_format("/proc/%d/attr/%s", (int)pid, files[i]);
+
+		if (path)
+			(void)file_read(AT_FDCWD, path, 4096, &text, NULL);
+	}
+	if (text)
+		text[strcspn(text, "\n")] = '\0';
+	return text;
 }

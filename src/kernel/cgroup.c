@@ -18,13 +18,17 @@
 #include "host.h"
 #include "systemd.h"
 
-#define PERIOD_USEC 100000u
-#define MAKE_TRIES  8
+#define MAKE_TRIES 8
 
 /* What a guest gets that has no limit of its own; systemd gives a service 15 % of them. */
 #define SHARE_OF_PROCESSES 4
 #define PROCESSES_MAX      16384
 #define PROCESSES_MIN      1024
+
+/* Of memory the host keeps an eighth to itself, within these bounds. */
+#define MEMORY_RESERVE     8
+#define MEMORY_RESERVE_MIN (UINT64_C(256) << 20)
+#define MEMORY_RESERVE_MAX (UINT64_C(4) << 30)
 
 /* Groups that a guest may make: far more than a Debian with containers in it has, and no way to eat the kernel's memory. */
 #define GUEST_GROUPS "4096"
@@ -189,42 +193,6 @@ int cgroup_create(const char *cgroup, uid_t owner, struct err *err)
 	return r;
 }
 
-static bool same_cpu_max(const char *asked, const char *shown)
-{
-	return strcmp(asked, shown) == 0;
-}
-
-static int limit_unified(const char *folder, const struct cgroup_limits *limits, struct err *err)
-{
-	char value[48];
-	int r = 0;
-
-	if (limits->memory != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->memory);
-		r = cgroup_set(folder, "memory.max", value, cgroup_same_bytes, err);
-	}
-	if (r == 0 && limits->swap != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->swap);
-		r = cgroup_set(folder, "memory.swap.max", value, cgroup_same_bytes, err);
-	}
-	if (r == 0 && limits->cpus != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu %u", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000),
-				PERIOD_USEC);
-		r = cgroup_set(folder, "cpu.max", value, same_cpu_max, err);
-	}
-	if (r == 0 && limits->cpu_weight != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->cpu_weight);
-		r = cgroup_set(folder, "cpu.weight", value, cgroup_same_text, err);
-	}
-	if (r == 0 && limits->processes != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->processes);
-		r = cgroup_set(folder, "pids.max", value, cgroup_same_text, err);
-	}
-	if (r == 0 && limits->cpuset)
-		r = cgroup_set(folder, "cpuset.cpus", limits->cpuset, cgroup_same_text, err);
-	return r;
-}
-
 static uint64_t number_in(const char *path, uint64_t otherwise)
 {
 	auto_free char *text = NULL;
@@ -236,74 +204,24 @@ static uint64_t number_in(const char *path, uint64_t otherwise)
 	return str_to_u64(text, 1, UINT64_MAX, &value) == 0 ? value : otherwise;
 }
 
-int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err)
-{
-	char folder[PATH_MAX];
-	int r = unified_path(folder, cgroup, "");
-
-	if (r < 0)
-		return cgroup_none(err);
-	if (cgroup_layout()->v1_count)
-		return cgroup_v1_limit(cgroup, limits, err);
-	return limit_unified(folder, limits, err);
-}
-
-void cgroup_share_processes(const char *cgroup)
+uint64_t cgroup_share_of_processes(void)
 {
 	uint64_t pids = number_in("/proc/sys/kernel/pid_max", 32768), threads = number_in("/proc/sys/kernel/threads-max", 32768);
 	uint64_t share = (pids < threads ? pids : threads) / SHARE_OF_PROCESSES;
-	struct cgroup_limits limits = CGROUP_LIMITS_NONE;
 
-	/* A host without the pids controller has no such bound. */
-	limits.processes = share > PROCESSES_MAX ? PROCESSES_MAX : share < PROCESSES_MIN ? PROCESSES_MIN : share;
-	(void)cgroup_limit(cgroup, &limits, NULL);
+	return share > PROCESSES_MAX ? PROCESSES_MAX : share < PROCESSES_MIN ? PROCESSES_MIN : share;
 }
 
-int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err)
+uint64_t cgroup_share_of_memory(void)
 {
-	const struct cgroup_layout_map *map = cgroup_layout();
-	struct cgroup_entry entry = {.folder = -1};
-	char path[PATH_MAX];
+	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
 
-	if (unified_path(path, cgroup, below) < 0)
-		return cgroup_none(err);
-	entry.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (entry.folder < 0)
-		return err_sys(err, "open %s", path);
-	for (int i = 0; i < map->v1_count; i++) {
-		/* Hierarchies with several controllers stand in the map once for each. */
-		if (i > 0 && strcmp(map->v1[i].path, map->v1[i - 1].path) == 0)
-			continue;
-		if (str_print(path, sizeof(path), "%s/%s/tasks", map->v1[i].path, cgroup) < 0)
-			continue;
-		int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (pages <= 0 || size <= 0)
+		return UINT64_MAX;
+	uint64_t total = (uint64_t)pages * (uint64_t)size, reserve = total / MEMORY_RESERVE;
 
-		if (fd < 0) {
-			int r = err_sys(err, "open %s", path);
-
-			cgroup_entry_close(&entry);
-			return r;
-		}
-		entry.tasks[entry.count++] = fd;
-	}
-	*ret = entry;
-	return 0;
-}
-
-void cgroup_entry_close(struct cgroup_entry *entry)
-{
-	if (entry->folder >= 0)
-		close(take_fd(&entry->folder));
-	while (entry->count > 0)
-		close(entry->tasks[--entry->count]);
-}
-
-int cgroup_entry_enter(const struct cgroup_entry *entry, struct err *err)
-{
-	for (int i = 0; i < entry->count; i++)
-		if (write(entry->tasks[i], "0", 1) != 1)
-			return err_sys(err, "enter the guest's control groups");
-	return 0;
+	reserve = reserve > MEMORY_RESERVE_MAX ? MEMORY_RESERVE_MAX : reserve < MEMORY_RESERVE_MIN ? MEMORY_RESERVE_MIN : reserve;
+	return (total > 2 * reserve ? total - reserve : total / 2) / (uint64_t)size * (uint64_t)size;
 }
 
 bool cgroup_exists(const char *cgroup)
@@ -408,7 +326,7 @@ static uint64_t usage_usec(const char *folder)
 
 int cgroup_stat(const char *cgroup, struct cgroup_stat *ret)
 {
-	struct cgroup_stat stat = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	struct cgroup_stat stat = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 	char folder[PATH_MAX];
 
 	if (unified_path(folder, cgroup, "") < 0)
@@ -420,6 +338,7 @@ int cgroup_stat(const char *cgroup, struct cgroup_stat *ret)
 		(void)cgroup_read_u64(folder, "memory.peak", &stat.memory_peak);
 		(void)cgroup_read_u64(folder, "memory.max", &stat.memory_limit);
 		(void)cgroup_read_u64(folder, "pids.current", &stat.processes);
+		stat.oom_kills = cgroup_read_word(folder, "memory.events", "oom_kill");
 	}
 	if (stat.cpu_usec == UINT64_MAX)
 		stat.cpu_usec = usage_usec(folder);

@@ -11,19 +11,57 @@
  * root, and in cgroup2 also "isle/web1/guest", which is given to the guest and is the root of its cgroup namespace. */
 #define CGROUP_GUEST "guest"
 
-struct cgroup_limits {         /* UINT64_MAX or NULL: not set */
-	uint64_t memory, swap; /* bytes */
-	uint64_t cpus;         /* thousandths of a CPU */
-	uint64_t cpu_weight;   /* 1..10000, 100 is everybody's */
-	uint64_t processes;
-	const char *cpuset;
+/* The limits, by bit; cgroup_limit works in this order. */
+enum cgroup_kind {
+	CGROUP_MEMORY,
+	CGROUP_SWAP,
+	CGROUP_MEMORY_HIGH,
+	CGROUP_MEMORY_GUARANTEE,
+	CGROUP_CPUS,
+	CGROUP_CPU_WEIGHT,
+	CGROUP_CPUSET,
+	CGROUP_PROCESSES,
+	CGROUP_IO_WEIGHT,
+	CGROUP_IO_READ, /* bytes a second; these four in this order */
+	CGROUP_IO_WRITE,
+	CGROUP_IO_READ_OPS,
+	CGROUP_IO_WRITE_OPS,
+	CGROUP_HUGEPAGES,
+	CGROUP_KINDS
+};
+#define CGROUP_BIT(kind) (1u << (kind))
+#define CGROUP_ALL       (CGROUP_BIT(CGROUP_KINDS) - 1)
+
+#define CGROUP_IO_KINDS   4
+#define CGROUP_IO_DEVICES 8
+
+/* One of the four rates, for each block device that has one. */
+struct cgroup_io {
+	size_t count;
+	struct cgroup_io_device {
+		unsigned major, minor; /* a whole disk's: the kernel takes no partitions */
+		uint64_t rate;
+	} device[CGROUP_IO_DEVICES];
 };
 
-#define CGROUP_LIMITS_NONE ((struct cgroup_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, NULL})
+struct cgroup_limits {
+	uint64_t number[CGROUP_KINDS]; /* UINT64_MAX: no limit. Bytes; thousandths of a CPU; weights 1..10000, 100 is everybody's */
+	const char *cpuset;            /* NULL: all */
+	struct cgroup_io io[CGROUP_IO_KINDS];
+};
+
+/* What [limits] calls it: "memory-high". */
+const char *cgroup_kind_key(enum cgroup_kind kind);
+
+/* Whether the kernel weighs the disk's traffic between groups: BFQ, or cost control (io.cost.qos). */
+bool cgroup_io_weighs(unsigned major, unsigned minor);
+
+/* Sets the struct to "no limit at all". */
+void cgroup_limits_none(struct cgroup_limits *ret);
 
 /* What a child needs to enter a guest's groups by itself: a descriptor of the cgroup2 folder for
  * CLONE_INTO_CGROUP, and on a hybrid host one of each v1 hierarchy's `tasks`. */
-#define CGROUP_V1_MAX 12
+#define CGROUP_V1_MAX 16
 struct cgroup_entry {
 	int folder;
 	int tasks[CGROUP_V1_MAX];
@@ -34,15 +72,33 @@ struct cgroup_entry {
  * must be gone. -EOPNOTSUPP when no cgroup2 is mounted. */
 int cgroup_create(const char *cgroup, uid_t owner, struct err *err);
 
-/* Sets what is set, on the running group too, and reads each back. -EOPNOTSUPP names the controller that lacks. */
-int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err);
+/* Sets the limits that `kinds` has bits of, in a running group too, and reads each back; one that is none is lifted. All or none:
+ * after a failure each file holds what it held. -EOPNOTSUPP names the controller or kernel option that lacks, ERR_STATE a memory
+ * limit below what the group cannot give up. */
+int cgroup_limit(const char *cgroup, const struct cgroup_limits *limits, unsigned kinds, struct err *err);
 
-/* Limits processes to a share of what the host can have, so that a fork bomb leaves some to the host and to other guests. */
-void cgroup_share_processes(const char *cgroup);
+/* Whether this host has what the limits need, as far as can be told before there is a group: what cgroup_limit says then. */
+int cgroup_limits_check(const struct cgroup_limits *limits, unsigned kinds, struct err *err);
+
+/* Memory guarantees bind only while the groups above are guaranteed as much: gives the guests' common group the sum of theirs. To
+ * be called when one has changed or gone. No guarantee anywhere, or memory on cgroup v1: nothing happens. */
+int cgroup_share_guarantee(const char *cgroup, struct err *err);
+
+/* Limits processes to a share of what the host can have, so that a fork bomb leaves some to the host and to other guests: the
+ * number for a guest without a limit of its own. */
+uint64_t cgroup_share_of_processes(void);
+
+/* Most memory for a guest that has no limit of its own, in bytes: all but a reserve with which the host goes on. UINT64_MAX where
+ * the host does not say what it has. */
+uint64_t cgroup_share_of_memory(void);
 
 /* Opens the descriptors; below: path under the cgroup2 folder to enter ("guest", "guest/init.scope"). */
 int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err);
 void cgroup_entry_close(struct cgroup_entry *entry);
+
+/* Adds those hierarchies of v1 that carry no limits of guests ("devices", "name=systemd") in which pid is in another group than the
+ * caller: where systemd has put init with its scope, so that what comes later is no stranger there. */
+int cgroup_entry_follow(pid_t pid, struct cgroup_entry *entry, struct err *err);
 
 /* In the single-threaded child, before anything is dropped: enters the v1 groups. (The cgroup2 one was entered by clone3.) Writing
  * "0" to `tasks` moves only the caller and so needs no global lock, unlike cgroup.procs (kernel/cgroup/cgroup.c,
@@ -65,8 +121,40 @@ struct cgroup_stat { /* UINT64_MAX: the kernel does not say */
 	uint64_t memory, memory_peak, memory_limit;
 	uint64_t cpu_usec;
 	uint64_t processes;
+	uint64_t oom_kills; /* processes that were killed for want of memory */
 };
 int cgroup_stat(const char *cgroup, struct cgroup_stat *ret);
+
+/* fn with each process in the group and below it, until it returns something else than 0, which is returned. Processes may come and
+ * go meanwhile. */
+int cgroup_each_pid(const char *cgroup, int (*fn)(void *arg, pid_t pid), void *arg);
+
+/* Gives the guest's own group and all below it to uid (gid alike), as cgroup_create does with a new one. */
+int cgroup_give(const char *cgroup, uid_t owner, struct err *err);
+
+/* What belongs to one of `count` ids from `from` on, in the guest's own group and below it, belongs to the same one from `to` on.
+ */
+int cgroup_shift(const char *cgroup, uid_t from, uid_t to, unsigned count, struct err *err);
+
+/* One limit as the kernel has it. UINT64_MAX: it does not say, or there is none. */
+struct cgroup_use {
+	uint64_t limit, use, peak, hits;
+};
+struct cgroup_uses {
+	struct cgroup_use of[CGROUP_KINDS]; /* use: bytes, microseconds of CPU, bytes or operations done so far */
+	char cpuset[256];
+	struct cgroup_io io[CGROUP_IO_KINDS];
+	uint64_t oom_kills;
+};
+int cgroup_uses(const char *cgroup, struct cgroup_uses *ret);
+
+/* For who watches a group for processes that the kernel kills for want of memory. */
+struct cgroup_oom {
+	int watch;   /* to poll: for POLLPRI when `urgent`, else for POLLIN, and then to read 8 bytes of */
+	int count;   /* a file with a line "oom_kill N" */
+	bool urgent; /* watch is count's own descriptor: cgroup2 */
+};
+int cgroup_oom_open(const char *cgroup, struct cgroup_oom *ret, struct err *err);
 
 /* Moves the calling process into folder/leaf of cgroup2, which is made: a group with children that have controllers may hold no
  * processes itself. */

@@ -12,35 +12,50 @@
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
-#include "cgroup_layout.h"
+#include "cgroup_parts.h"
 
-/* The v1 controllers that carry a guest's limits and figures. blkio carries none, and each hierarchy costs a start and a stop 0.1
- * ms. Freezing, killing and device rules work on cgroup2 everywhere. */
-static const char *const used_controllers[] = {"memory", "pids", "cpu", "cpuacct", "cpuset"};
+/* The v1 controllers that carry a guest's limits and figures; each hierarchy costs a start and a stop 0.1 ms. Freezing, killing and
+ * device rules work on cgroup2 everywhere. */
+static const char *const used_controllers[] = {"memory", "pids", "cpu", "cpuacct", "cpuset", "blkio", "hugetlb"};
 
 #define USED (sizeof(used_controllers) / sizeof(used_controllers[0]))
 
-static bool has_word(const char *list, const char *word)
+bool cgroup_has_word(const char *list, const char *word)
 {
 	size_t len = strlen(word);
 
 	for (const char *at = list; (at = strstr(at, word)); at += len)
-		if ((at == list || at[-1] == ',') && (at[len] == '\0' || at[len] == ','))
+		if ((at == list || strchr(" ,\n", at[-1])) && strchr(" ,\n", at[len]))
 			return true;
 	return false;
 }
 
+static void add_other(struct cgroup_layout_map *map, const char *path, const char *options)
+{
+	struct cgroup_hierarchy *row = &map->other[map->other_count];
+	const char *last = strrchr(options, ',');
+
+	if (map->other_count < CGROUP_OTHER_MAX && last && str_copy(row->path, sizeof(row->path), path) == 0 &&
+	    str_copy(row->controller, sizeof(row->controller), last + 1) == 0)
+		map->other_count++;
+}
+
 static void add_v1(struct cgroup_layout_map *map, const char *path, const char *options)
 {
+	bool used = false;
+
 	for (size_t i = 0; i < USED && map->v1_count < CGROUP_V1_MAX; i++) {
 		struct cgroup_hierarchy *row = &map->v1[map->v1_count];
 
-		if (!has_word(options, used_controllers[i]))
+		if (!cgroup_has_word(options, used_controllers[i]))
 			continue;
+		used = true;
 		if (str_copy(row->path, sizeof(row->path), path) == 0 &&
 		    str_copy(row->controller, sizeof(row->controller), used_controllers[i]) == 0)
 			map->v1_count++;
 	}
+	if (!used)
+		add_other(map, path, options);
 }
 
 /* mountinfo (proc_pid_mountinfo(5)): ID PARENT DEV ROOT PATH OPTIONS ... - TYPE SOURCE SUPER */
@@ -72,6 +87,12 @@ static void read_line(struct cgroup_layout_map *map, char *line)
 		add_v1(map, path, options + 1);
 }
 
+void cgroup_layout_parse(char *text, struct cgroup_layout_map *map)
+{
+	for (char *line; (line = strsep(&text, "\n"));)
+		read_line(map, line);
+}
+
 const struct cgroup_layout_map *cgroup_layout(void)
 {
 	static struct cgroup_layout_map map;
@@ -84,10 +105,7 @@ const struct cgroup_layout_map *cgroup_layout(void)
 	if (file_read(AT_FDCWD, "/proc/self/mountinfo", 8 << 20, &text, NULL) < 0)
 		return &map; /* read again when it is asked for again: what was made must be undone */
 	read_once = true;
-	char *rest = text;
-
-	for (char *line; (line = strsep(&rest, "\n"));)
-		read_line(&map, line);
+	cgroup_layout_parse(text, &map);
 	return &map;
 }
 
@@ -117,7 +135,7 @@ bool cgroup_same_bytes(const char *asked, const char *shown)
 	return have == want / page * page;
 }
 
-static int read_text(const char *folder, const char *file, char **ret)
+int cgroup_read_text(const char *folder, const char *file, char **ret)
 {
 	char path[PATH_MAX];
 
@@ -145,7 +163,7 @@ int cgroup_set(const char *folder, const char *file, const char *value, bool (*s
 	}
 	if (r < 0)
 		return err_num(err, r, "write %s to %s", value, path);
-	r = read_text(folder, file, &shown);
+	r = cgroup_read_text(folder, file, &shown);
 	if (r < 0)
 		return err_num(err, r, "read %s back", path);
 	if (!same(value, shown))
@@ -156,7 +174,7 @@ int cgroup_set(const char *folder, const char *file, const char *value, bool (*s
 int cgroup_read_u64(const char *folder, const char *file, uint64_t *ret)
 {
 	auto_free char *text = NULL;
-	int r = read_text(folder, file, &text);
+	int r = cgroup_read_text(folder, file, &text);
 
 	if (r < 0)
 		return r;
@@ -165,4 +183,24 @@ int cgroup_read_u64(const char *folder, const char *file, uint64_t *ret)
 		return 0;
 	}
 	return str_to_u64(text, 0, UINT64_MAX, ret);
+}
+
+uint64_t cgroup_read_word(const char *folder, const char *file, const char *word)
+{
+	auto_free char *path = str_format("%s/%s", folder, file);
+	auto_free char *text = NULL;
+	size_t len = strlen(word);
+	uint64_t value;
+
+	if (!path || file_read(AT_FDCWD, path, 65536, &text, NULL) < 0)
+		return UINT64_MAX;
+	for (char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		if (strncmp(line, word, len) != 0 || line[len] != ' ')
+			continue;
+		char *number = line + len + 1;
+
+		number[strcspn(number, "\n")] = '\0';
+		return str_to_u64(number, 0, UINT64_MAX, &value) == 0 ? value : UINT64_MAX;
+	}
+	return UINT64_MAX;
 }

@@ -105,19 +105,25 @@ static int remove_below(int at_fd, struct trail *trail, uint64_t deadline)
 	}
 }
 
+/* systemd removes the groups of a scope that has ended at the same time: what it takes from under us is looked at anew. */
 static int remove_groups(int dir, const char *name, uint64_t deadline)
 {
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
-		return 0;
-	int at = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	for (;;) {
+		if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
+			return 0;
+		int at = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (at < 0)
-		return errno == ENOENT ? 0 : -errno;
-	struct trail trail = {0};
-	int r = remove_below(at, &trail, deadline);
+		if (at < 0)
+			return errno == ENOENT ? 0 : -errno;
+		struct trail trail = {0};
+		int r = remove_below(at, &trail, deadline);
 
-	free(trail.name);
-	return r < 0 ? r : remove_waiting(dir, name, deadline);
+		free(trail.name);
+		if (r == 0)
+			return remove_waiting(dir, name, deadline);
+		if (r != -ENOENT || proc_now_ms() >= deadline)
+			return r;
+	}
 }
 
 int cgroup_remove(const char *cgroup, int timeout_ms, struct err *err)

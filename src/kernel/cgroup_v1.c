@@ -13,9 +13,6 @@
 #include "../base/str.h"
 #include "cgroup_layout.h"
 
-#define PERIOD_USEC       100000u
-#define SHARES_PER_WEIGHT 1024u / 100u
-
 static int folder_of(const char *controller, const char *cgroup, char ret[PATH_MAX])
 {
 	const char *base = cgroup_v1_path(controller);
@@ -87,75 +84,19 @@ int cgroup_v1_create(const char *cgroup, struct err *err)
 	return r;
 }
 
-static int set_v1(const char *controller, const char *cgroup, const char *file, const char *value,
-		  bool (*same)(const char *, const char *), struct err *err)
-{
-	char folder[PATH_MAX];
-
-	if (folder_of(controller, cgroup, folder) < 0) {
-		(void)err_num(err, EOPNOTSUPP, "set %s: the %s controller is not mounted", file, controller);
-		return err_hint(err, "mount the %s controller, or unset the limit", controller);
-	}
-	return cgroup_set(folder, file, value, same, err);
-}
-
-/* memsw must never be below memory, so which is written first depends on the direction: try one, then the other. */
-static int set_memory(const char *cgroup, const struct cgroup_limits *limits, struct err *err)
-{
-	static const char memory_file[] = "memory.limit_in_bytes", both_file[] = "memory.memsw.limit_in_bytes";
-	char memory[24], both[24];
-
-	if (limits->memory == UINT64_MAX) {
-		if (limits->swap == UINT64_MAX)
-			return 0;
-		(void)err_set(err, ERR_USAGE,
-			      "set limits.swap without limits.memory: on this host swap is limited together with memory");
-		return err_hint(err, "set limits.memory too");
-	}
-	(void)str_print(memory, sizeof(memory), "%llu", (unsigned long long)limits->memory);
-	if (limits->swap == UINT64_MAX)
-		return set_v1("memory", cgroup, memory_file, memory, cgroup_same_bytes, err);
-	uint64_t sum = limits->memory > UINT64_MAX - limits->swap ? UINT64_MAX / 2 : limits->memory + limits->swap;
-
-	(void)str_print(both, sizeof(both), "%llu", (unsigned long long)sum);
-	if (set_v1("memory", cgroup, memory_file, memory, cgroup_same_bytes, NULL) == 0)
-		return set_v1("memory", cgroup, both_file, both, cgroup_same_bytes, err);
-	int r = set_v1("memory", cgroup, both_file, both, cgroup_same_bytes, err);
-	if (r < 0)
-		return r;
-	return set_v1("memory", cgroup, memory_file, memory, cgroup_same_bytes, err);
-}
-
-int cgroup_v1_limit(const char *cgroup, const struct cgroup_limits *limits, struct err *err)
-{
-	char value[32];
-	int r = set_memory(cgroup, limits, err);
-
-	if (r == 0 && limits->cpus != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)(limits->cpus * PERIOD_USEC / 1000));
-		r = set_v1("cpu", cgroup, "cpu.cfs_quota_us", value, cgroup_same_text, err);
-	}
-	if (r == 0 && limits->cpu_weight != UINT64_MAX) {
-		uint64_t shares = limits->cpu_weight * SHARES_PER_WEIGHT;
-
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)(shares < 2 ? 2 : shares));
-		r = set_v1("cpu", cgroup, "cpu.shares", value, cgroup_same_text, err);
-	}
-	if (r == 0 && limits->processes != UINT64_MAX) {
-		(void)str_print(value, sizeof(value), "%llu", (unsigned long long)limits->processes);
-		r = set_v1("pids", cgroup, "pids.max", value, cgroup_same_text, err);
-	}
-	if (r == 0 && limits->cpuset)
-		r = set_v1("cpuset", cgroup, "cpuset.cpus", limits->cpuset, cgroup_same_text, err);
-	return r;
-}
-
 static void read_into(const char *controller, const char *cgroup, const char *file, uint64_t *ret)
 {
 	char folder[PATH_MAX];
 
 	if (folder_of(controller, cgroup, folder) == 0)
 		(void)cgroup_read_u64(folder, file, ret); /* stays "the kernel does not say" */
+}
+
+static uint64_t read_word(const char *controller, const char *cgroup, const char *file, const char *word)
+{
+	char folder[PATH_MAX];
+
+	return folder_of(controller, cgroup, folder) == 0 ? cgroup_read_word(folder, file, word) : UINT64_MAX;
 }
 
 void cgroup_v1_stat(const char *cgroup, struct cgroup_stat *stat)
@@ -165,6 +106,7 @@ void cgroup_v1_stat(const char *cgroup, struct cgroup_stat *stat)
 	read_into("memory", cgroup, "memory.usage_in_bytes", &stat->memory);
 	read_into("memory", cgroup, "memory.max_usage_in_bytes", &stat->memory_peak);
 	read_into("memory", cgroup, "memory.limit_in_bytes", &stat->memory_limit);
+	stat->oom_kills = read_word("memory", cgroup, "memory.oom_control", "oom_kill");
 	read_into("pids", cgroup, "pids.current", &stat->processes);
 	read_into("cpuacct", cgroup, "cpuacct.usage", &nsec);
 	if (nsec != UINT64_MAX)

@@ -144,12 +144,13 @@ bool doctor_has_program(const char *program)
 	return false;
 }
 
-int host_examine(const char *guests_dir, struct host_finding **ret, size_t *ret_count, struct err *err)
+int host_examine(const char *guests_dir, unsigned long guests, struct host_finding **ret, size_t *ret_count, struct err *err)
 {
-	struct doctor d = {.guests_dir = guests_dir, .root = geteuid() == 0};
+	struct doctor d = {.guests_dir = guests_dir, .guests = guests, .root = geteuid() == 0};
 
 	doctor_kernel(&d);
 	doctor_security(&d);
+	doctor_modules(&d);
 	doctor_cgroup(&d);
 	doctor_network(&d);
 	doctor_storage(&d);

@@ -7,7 +7,8 @@
 
 struct doctor {
 	const char *guests_dir;
-	bool root; /* the probes that need privilege are worth their while */
+	unsigned long guests; /* how many are to run; 0: nobody said */
+	bool root;            /* the probes that need privilege are worth their while */
 	struct host_finding *list;
 	size_t count, room;
 	bool failed; /* memory ran out */
@@ -40,6 +41,7 @@ bool doctor_has_program(const char *program);
 
 void doctor_kernel(struct doctor *d);
 void doctor_security(struct doctor *d);
+void doctor_modules(struct doctor *d);
 void doctor_cgroup(struct doctor *d);
 void doctor_network(struct doctor *d);
 void doctor_storage(struct doctor *d);

@@ -3,17 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
+#include "bpfcore.h"
+#include "bpfdev.h"
+#include "cgroup_layout.h"
 #include "doctor.h"
 
 static const struct {
@@ -21,15 +22,15 @@ static const struct {
 	int level;
 	const char *means, *fix;
 } controllers[] = {
-	{"memory", HOST_WARN, "limits.memory and limits.swap are refused, and memory use is not shown",
+	{"memory", HOST_WARN, "limits.memory and others of memory are refused, and memory use is not shown",
 	 "boot with cgroup_enable=memory"},
 	{"cpu", HOST_WARN, "limits.cpus and limits.cpu-weight are refused",
 	 "a kernel with CONFIG_CGROUP_SCHED and CONFIG_CFS_BANDWIDTH"},
 	{"cpuset", HOST_INFO, "limits.cpuset is refused", "a kernel with CONFIG_CPUSETS"},
 	{"pids", HOST_WARN, "limits.processes is refused: a fork bomb in a guest takes the host's processes",
 	 "a kernel with CONFIG_CGROUP_PIDS"},
-	{"io", HOST_INFO, "disk bandwidth cannot be limited", "a kernel with CONFIG_BLK_CGROUP"},
-	{"hugetlb", HOST_INFO, "huge pages cannot be limited", "a kernel with CONFIG_CGROUP_HUGETLB"},
+	{"io", HOST_INFO, "limits.io-read and others of disks are refused", "a kernel with CONFIG_BLK_CGROUP"},
+	{"hugetlb", HOST_INFO, "limits.hugepages is refused", "a kernel with CONFIG_CGROUP_HUGETLB"},
 };
 
 /* A word in a list separated by blanks or commas. */
@@ -78,7 +79,13 @@ static void check_controllers(struct doctor *d)
 		    file_read(AT_FDCWD, path, 4096, &list, NULL) < 0)
 			return;
 	} else {
-		list = v1_controllers();
+		/* What no v1 hierarchy has may be cgroup2's. */
+		auto_free char *v1 = v1_controllers();
+		auto_free char *v2 = NULL;
+
+		if (str_print(path, sizeof(path), "%s/cgroup.controllers", host->cgroup2) == 0)
+			(void)file_read(AT_FDCWD, path, 4096, &v2, NULL); /* no cgroup2: doctor says so elsewhere */
+		list = str_format("%s %s", v1 ? v1 : "", v2 ? v2 : "");
 	}
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++) {
 		bool v1_io = host->cgroup_layout != CGROUP_UNIFIED && !strcmp(controllers[i].name, "io");
@@ -88,24 +95,15 @@ static void check_controllers(struct doctor *d)
 				      .topic = "cgroup",
 				      .name = controllers[i].name,
 				      .level = there ? HOST_GOOD : controllers[i].level,
-				      .found = there ? host->cgroup_layout == CGROUP_UNIFIED ? "yes" : "yes (v1)" : "missing",
+				      .found = there ? cgroup_v1_path(v1_io ? "blkio" : controllers[i].name) ? "yes (v1)" : "yes"
+						     : "missing",
 				      .means = controllers[i].means,
 				      .fix = controllers[i].fix,
 			      });
 	}
 	if (host->cgroup_layout == CGROUP_HYBRID) {
-		bool there = has_word(list, "devices"),
-		     swap = access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
+		bool swap = access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
 
-		doctor_add(d, &(struct doctor_note){
-				      .topic = "cgroup",
-				      .name = "devices",
-				      .level = there ? HOST_GOOD : HOST_WARN,
-				      .found = there ? "yes (v1)" : "missing",
-				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
-					       "devices anyway",
-				      .fix = "mount the devices controller",
-			      });
 		doctor_add(d, &(struct doctor_note){
 				      .topic = "cgroup",
 				      .name = "swap accounting",
@@ -117,21 +115,32 @@ static void check_controllers(struct doctor *d)
 	}
 }
 
-/* Loads the smallest device program, "allow", and lets it go. */
 static int try_bpf(void *arg)
 {
 	(void)arg;
-	const struct bpf_insn code[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	union bpf_attr attr = {0};
+	return bpfdev_probe();
+}
 
-	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-	attr.insns = (uint64_t)(uintptr_t)code;
-	attr.insn_cnt = sizeof(code) / sizeof(code[0]);
-	attr.license = (uint64_t)(uintptr_t) "GPL";
-	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)) < 0 ? -errno : 0;
+static int try_core_program(void *arg)
+{
+	(void)arg;
+	return bpfcore_probe();
+}
+
+/* A handler that is a program is held off by a limit, which every kernel knows. */
+static void check_core_handler(struct doctor *d)
+{
+	if (d->root && bpfcore_needed())
+		doctor_result(d,
+			      &(struct doctor_note){
+				      .topic = "cgroup",
+				      .name = "core program",
+				      .level = HOST_WARN,
+				      .means = "guests do not start: the socket in kernel.core_pattern would have the memory of "
+					       "their processes that crash",
+				      .fix = "a kernel with CONFIG_CGROUP_BPF, or a program or a file as core_pattern: core(5)",
+			      },
+			      doctor_try(try_core_program, NULL));
 }
 
 static void check_group_files(struct doctor *d)
@@ -195,15 +204,17 @@ void doctor_cgroup(struct doctor *d)
 	doctor_add(d, &(struct doctor_note){.topic = "cgroup", .name = "layout", .level = HOST_GOOD, .found = found});
 	check_controllers(d);
 	check_group_files(d);
-	if (host->cgroup_layout == CGROUP_UNIFIED && d->root)
-		doctor_result(d,
-			      &(struct doctor_note){
-				      .topic = "cgroup",
-				      .name = "device program",
-				      .level = HOST_WARN,
-				      .means = "a privileged guest's access to devices is not held back; other guests cannot make "
-					       "devices anyway",
-				      .fix = "a kernel with CONFIG_CGROUP_BPF",
-			      },
-			      doctor_try(try_bpf, NULL));
+	if (d->root)
+		doctor_result(
+			d,
+			&(struct doctor_note){
+				.topic = "cgroup",
+				.name = "device program",
+				.level = HOST_WARN,
+				.means = "privileged guests are refused; other guests cannot make devices anyway, but one that "
+					 "a device is taken from may still have it",
+				.fix = "a kernel with CONFIG_CGROUP_BPF",
+			},
+			doctor_try(try_bpf, NULL));
+	check_core_handler(d);
 }

@@ -11,6 +11,7 @@
 #include "doctor.h"
 #include "netlink.h"
 #include "nft.h"
+#include "spoof.h"
 
 static int open_own(struct netlink **ret)
 {
@@ -81,18 +82,17 @@ static void check_forwarding(struct doctor *d)
 
 void doctor_network(struct doctor *d)
 {
-	static char filter[] = "add table inet isledoctor; add chain inet isledoctor c { type filter hook forward priority 0; };"
-			       "add set inet isledoctor s { type ipv4_addr; }; add rule inet isledoctor c ip saddr @s drop";
-	static char nat[] = "add table inet isledoctor; add chain inet isledoctor c { type nat hook postrouting priority 100; };"
-			    "add rule inet isledoctor c masquerade";
-	static char frames[] =
-		"add table bridge isledoctor; add chain bridge isledoctor c { type filter hook prerouting priority 0; };"
-		"add rule bridge isledoctor c ether saddr 02:00:00:00:00:01 drop";
+	static const char filter[] =
+		"add table inet isledoctor; add chain inet isledoctor c { type filter hook forward priority 0; };"
+		"add set inet isledoctor s { type ipv4_addr; }; add rule inet isledoctor c ip saddr @s drop";
+	static const char nat[] =
+		"add table inet isledoctor; add chain inet isledoctor c { type nat hook postrouting priority 100; };"
+		"add rule inet isledoctor c masquerade";
 	const struct {
 		const char *name;
 		int level;
 		int (*fn)(void *arg);
-		char *arg;
+		const char *arg;
 		const char *means, *fix;
 	} probes[] = {
 		{"bridge", HOST_WARN, try_bridge, NULL, "guests have no network but 'none'", "modprobe bridge"},
@@ -101,8 +101,8 @@ void doctor_network(struct doctor *d)
 		 "apt install libnftables1; modprobe nf_tables"},
 		{"nftables NAT", HOST_WARN, try_nft, nat, "guests on a private network reach nothing beyond the host",
 		 "modprobe nft_masq"},
-		{"nftables on bridges", HOST_WARN, try_nft, frames, "guests could forge addresses on their bridge",
-		 "modprobe nft_meta_bridge"},
+		{"nftables on bridges", HOST_WARN, try_nft, spoof_table,
+		 "guests on a network do not start, unless with spoofing = allow", "a kernel with CONFIG_NF_TABLES_BRIDGE"},
 	};
 
 	for (size_t i = 0; d->root && i < sizeof(probes) / sizeof(probes[0]); i++)
@@ -114,6 +114,6 @@ void doctor_network(struct doctor *d)
 				      .means = probes[i].means,
 				      .fix = probes[i].fix,
 			      },
-			      doctor_try(probes[i].fn, probes[i].arg));
+			      doctor_try(probes[i].fn, (void *)probes[i].arg));
 	check_forwarding(d);
 }

@@ -1,4 +1,4 @@
-/* Doctor: programs that isle runs, and settings of the kernel that many guests exhaust. */
+/* Doctor: programs that isle runs. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -79,53 +79,4 @@ void doctor_programs(struct doctor *d)
 			      .means = "machinectl does not show guests",
 			      .fix = "apt install systemd-container",
 		      });
-}
-
-static const struct {
-	const char *name, *path;
-	long long minimum, wanted; /* below minimum: warn; below wanted: info */
-	const char *means;
-} limits[] = {
-	{"fs.inotify.max_user_instances", "/proc/sys/fs/inotify/max_user_instances", 128, 1024,
-	 "systemd and desktop programs in a guest run out of inotify instances"},
-	{"fs.inotify.max_user_watches", "/proc/sys/fs/inotify/max_user_watches", 8192, 65536,
-	 "guests' programs run out of inotify watches"},
-	{"kernel.keys.maxkeys", "/proc/sys/kernel/keys/maxkeys", 200, 2000,
-	 "services in privileged guests, which share root's keys, fail to start"},
-	{"kernel.pid_max", "/proc/sys/kernel/pid_max", 32768, 4194304, "all guests together run out of process ids"},
-	{"kernel.threads-max", "/proc/sys/kernel/threads-max", 8192, 16384, "all guests together run out of threads"},
-	{"kernel.pty.max", "/proc/sys/kernel/pty/max", 1024, 4096, "all guests together run out of pseudo terminals"},
-	{"fs.file-max", "/proc/sys/fs/file-max", 100000, 1000000, "all guests together run out of open files"},
-	{"fs.nr_open", "/proc/sys/fs/nr_open", 524288, 1048576, "guests' limits of open files are cut to this"},
-	{"fs.aio-max-nr", "/proc/sys/fs/aio-max-nr", 65536, 1048576,
-	 "databases in several guests run out of asynchronous requests"},
-	{"vm.max_map_count", "/proc/sys/vm/max_map_count", 65530, 262144,
-	 "programs that map many files (search engines) refuse to start in guests"},
-	{"net.ipv4.neigh.default.gc_thresh3", "/proc/sys/net/ipv4/neigh/default/gc_thresh3", 1024, 8192,
-	 "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
-	{"net.ipv6.neigh.default.gc_thresh3", "/proc/sys/net/ipv6/neigh/default/gc_thresh3", 1024, 8192,
-	 "with many hundreds of guests on a bridge, neighbours are forgotten and connections stall"},
-};
-
-void doctor_limits(struct doctor *d)
-{
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		long long number;
-		char found[32], fix[96];
-
-		if (doctor_number(limits[i].path, &number) < 0)
-			continue; /* a kernel without that facility */
-		snprintf(found, sizeof(found), "%lld", number);
-		snprintf(fix, sizeof(fix), "sysctl -w %s=%lld", limits[i].name, limits[i].wanted);
-		doctor_add(d, &(struct doctor_note){
-				      .topic = "limits",
-				      .name = limits[i].name,
-				      .level = number < limits[i].minimum  ? HOST_WARN
-					       : number < limits[i].wanted ? HOST_INFO
-									   : HOST_GOOD,
-				      .found = found,
-				      .means = limits[i].means,
-				      .fix = fix,
-			      });
-	}
 }

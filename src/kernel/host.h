@@ -29,5 +29,6 @@ struct host_finding {
 	char means[192]; /* what isle cannot do without it, "" when good */
 	char fix[128];   /* package to install or setting, "" when none */
 };
-/* Probes by trying (a scratch mount, a clone3) in children; *ret: caller frees. */
-int host_examine(const char *guests_dir, struct host_finding **ret, size_t *ret_count, struct err *err);
+/* Probes by trying (a scratch mount, a clone3) in children. guests: how many are to run here, 0 when nobody said. *ret: caller
+ * frees. */
+int host_examine(const char *guests_dir, unsigned long guests, struct host_finding **ret, size_t *ret_count, struct err *err);

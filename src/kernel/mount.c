@@ -50,11 +50,13 @@ int mount_new(const char *type, const char *const *options, uint64_t attributes,
 int mount_copy(int dir_fd, const char *path, bool recursive, struct err *err)
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (path[0] ? 0 : AT_EMPTY_PATH);
-	int fd = open_tree(dir_fd, path, flags);
+	/* A copy is in its source's peer group: what the guest mounts on it would be mounted on the host too. */
+	struct mount_attr apart = {.propagation = MS_PRIVATE};
+	auto_close int fd = open_tree(dir_fd, path, flags);
 
-	if (fd < 0)
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &apart, sizeof(apart)) < 0)
 		return err_sys(err, "mount a copy of %s", path[0] ? path : "a folder");
-	return fd;
+	return take_fd(&fd);
 }
 
 int mount_attributes(int mount_fd, uint64_t set, uint64_t clear, bool recursive, struct err *err)

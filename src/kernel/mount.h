@@ -11,8 +11,13 @@
  * attributes: MOUNT_ATTR_*. Returns the descriptor or -errno. */
 int mount_new(const char *type, const char *const *options, uint64_t attributes, struct err *err);
 
-/* A detached copy of what is mounted at path below dir_fd (O_PATH descriptors allowed with path ""). */
+/* A detached copy of what is mounted at path below dir_fd (O_PATH descriptors allowed with path ""). It is private: nothing that is
+ * mounted on the copy or on what it was made of shows on the other. */
 int mount_copy(int dir_fd, const char *path, bool recursive, struct err *err);
+
+/* Exchanges a detached mount for a copy of which nobody can take off read-only, nosuid, nodev or noexec, not even the owner of the
+ * mount namespace that it is moved to (mount_namespaces(7), "Restrictions"). */
+int mount_lock(int *tree_fd, struct err *err);
 
 /* Sets MOUNT_ATTR_* on a detached or attached mount; recursive applies to all below. */
 int mount_attributes(int mount_fd, uint64_t set, uint64_t clear, bool recursive, struct err *err);

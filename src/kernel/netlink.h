@@ -37,13 +37,20 @@ struct netlink_bridge {
 /* The bridge is born down: set what must be set before packets flow, then netlink_set_up. -EEXIST when the name is taken. */
 int netlink_add_bridge(struct netlink *nl, const struct netlink_bridge *bridge, struct err *err);
 
+/* A port of a bridge whose other side is not trusted. */
+struct netlink_port {
+	const uint8_t *mac; /* the one address behind it, which the bridge then need not learn; NULL: whatever comes */
+	bool isolated;      /* frames go between it and ports that are not isolated only */
+};
+
 struct netlink_veth {
 	const char *host;   /* name on this side */
 	const char *inside; /* name on the other */
 	const uint8_t *inside_mac;
-	int inside_netns_fd; /* the peer is born there */
-	const char *bridge;  /* the host end's master, NULL: none */
-	unsigned mtu;        /* 0: the bridge's */
+	int inside_netns_fd;             /* the peer is born there */
+	const char *bridge;              /* the host end's master, NULL: none */
+	unsigned mtu;                    /* 0: the bridge's */
+	const struct netlink_port *port; /* NULL: as bridges treat any port */
 };
 /* One RTM_NEWLINK; the host end is born up, without IPv6 link-local address. -EEXIST when a name is taken. */
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
@@ -62,6 +69,26 @@ struct netlink_inside {
 /* Everything of a fresh namespace in two sends: lo up, link up, addresses (IPv6 without DAD), default routes. */
 int netlink_setup_inside(struct netlink *inside, const struct netlink_inside *setup, struct err *err);
 
+/* Gives a link that is in use another MAC, and takes the addresses old4 and old6 (NULL: none) from it, and those that it has by its
+ * MAC (link-local ones), of which it gets one by the new MAC where it had any. IPv4 routes through it may go with its addresses. */
+int netlink_change_identity(struct netlink *inside, const char *link, const uint8_t mac[6], const struct in_addr *old4,
+			    const struct in6_addr *old6, struct err *err);
+
+/* A new network namespace that nobody is in yet: its descriptor. Single-threaded callers only. */
+int netlink_new_namespace(struct err *err);
+
+/* Makes of a link that is here already, and down, what netlink_add_veth makes of the host's end: a port of the bridge, up. Of veth
+ * host, bridge and port count. */
+int netlink_adopt_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err);
+
+/* Moves link `index` into a network namespace, down, and calls it `name` there. -EEXIST, with nothing moved, when the name is
+ * taken; there and back are sockets of both sides. *ret_index, which may be NULL: its index there. */
+int netlink_move(struct netlink *here, int index, struct netlink *there, int there_netns_fd, const char *name, int *ret_index,
+		 struct err *err);
+
+/* What link `index` is called and is; -ENODEV when there is none. */
+int netlink_get_by_index(struct netlink *nl, int index, char name[IFNAMSIZ], struct netlink_link *ret, struct err *err);
+
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err);
 
 /* Deletes a link; one that is gone is success. Returns when no look-up finds it any more and its name is free, some 0.6 ms. The
@@ -75,24 +102,17 @@ int netlink_delete_all(struct netlink *nl, const char *const *names, size_t coun
 /* family AF_INET or AF_INET6; address of 4 or 16 bytes. An address that is already there is success. IPv6 without DAD. */
 int netlink_add_address(struct netlink *nl, const char *link, int family, const void *address, uint8_t prefix, struct err *err);
 
-/* Default route by gateway through link; gateway NULL: on-link. Already there: success. */
-int netlink_add_default_route(struct netlink *nl, const char *link, int family, const void *gateway, struct err *err);
-
 /* Calls fn for each IPv4/IPv6 address and route prefix of this namespace (to find a free subnet). */
 int netlink_each_prefix(struct netlink *nl, int family, void (*fn)(void *arg, const void *address, uint8_t prefix), void *arg,
 			struct err *err);
 
-/* Addresses of all links, for list and info. Caller frees *ret. */
 struct netlink_address {
-	char link[IFNAMSIZ];
 	int family;
 	uint8_t byte[16];
 	uint8_t prefix;
 	uint8_t scope;
 };
-int netlink_addresses(struct netlink *nl, struct netlink_address **ret, size_t *ret_count, struct err *err);
-
-/* Addresses of one link, which the kernel picks out; .link is left empty. Caller frees *ret. */
+/* Addresses of one link, which the kernel picks out. Caller frees *ret. */
 int netlink_link_addresses(struct netlink *nl, int index, struct netlink_address **ret, size_t *ret_count, struct err *err);
 
 struct netlink_stats {

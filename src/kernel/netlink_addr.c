@@ -97,25 +97,6 @@ int netlink_add_address(struct netlink *nl, const char *link, int family, const 
 	return batch_send(&b, NULL, NULL, err);
 }
 
-int netlink_add_default_route(struct netlink *nl, const char *link, int family, const void *gateway, struct err *err)
-{
-	struct netlink_link found;
-	struct batch b;
-	int result = netlink_get(nl, link, &found, err);
-
-	if (result < 0)
-		return result;
-	batch_begin(&b, nl);
-	add_default_route(&b, (struct place){link, found.index}, family, gateway, 0);
-	result = batch_send(&b, NULL, NULL, NULL);
-	if (result == 0)
-		return 0;
-	/* A gateway beyond the link's prefixes is taken to be on the link. */
-	batch_begin(&b, nl);
-	add_default_route(&b, (struct place){link, found.index}, family, gateway, gateway ? RTNH_F_ONLINK : 0);
-	return batch_send(&b, NULL, NULL, err);
-}
-
 static bool in_prefix(const void *a, const void *b, size_t size, unsigned prefix)
 {
 	const uint8_t *x = a, *y = b;
@@ -222,7 +203,6 @@ int netlink_each_prefix(struct netlink *nl, int family, void (*fn)(void *arg, co
 
 struct address_list {
 	struct netlink_address *list;
-	int *index;
 	size_t count, room;
 	bool failed;
 };
@@ -230,7 +210,6 @@ struct address_list {
 static void address_list_clear(struct address_list *l)
 {
 	free(l->list);
-	free(l->index);
 	*l = (struct address_list){0};
 }
 #define auto_address_list __attribute__((cleanup(address_list_clear)))
@@ -239,15 +218,10 @@ static bool address_list_grow(struct address_list *l)
 {
 	size_t room = l->room ? 2 * l->room : 16;
 	struct netlink_address *list = realloc(l->list, room * sizeof(*list));
-	int *index;
 
 	if (!list)
 		return false;
 	l->list = list;
-	index = realloc(l->index, room * sizeof(*index));
-	if (!index)
-		return false;
-	l->index = index;
 	l->room = room;
 	return true;
 }
@@ -270,20 +244,9 @@ static void keep_address(void *arg, struct nlmsghdr *header)
 	}
 	l->list[l->count] =
 		(struct netlink_address){.family = info->ifa_family, .prefix = info->ifa_prefixlen, .scope = info->ifa_scope};
-	memcpy(l->list[l->count].byte, nla_data(attr), address_size(info->ifa_family));
-	l->index[l->count++] = (int)info->ifa_index;
+	memcpy(l->list[l->count++].byte, nla_data(attr), address_size(info->ifa_family));
 }
 
-static void keep_name(void *arg, struct nlmsghdr *header)
-{
-	struct nlattr *tb[IFLA_MAX + 1];
-
-	if (header->nlmsg_type == RTM_NEWLINK && nlmsg_parse(header, sizeof(struct ifinfomsg), tb, IFLA_MAX, NULL) >= 0 &&
-	    tb[IFLA_IFNAME])
-		(void)nla_strlcpy(arg, tb[IFLA_IFNAME], IFNAMSIZ);
-}
-
-/* Addresses of one link (index > 0) or of all. */
 static int list_addresses(struct netlink *nl, int index, struct address_list *l, struct err *err)
 {
 	struct ifaddrmsg header = {.ifa_family = AF_UNSPEC, .ifa_index = (unsigned)index};
@@ -303,51 +266,76 @@ static int list_addresses(struct netlink *nl, int index, struct address_list *l,
 	}
 }
 
-/* Asks for the names of those links only that have addresses: a host of many guests has far more without. */
-static int name_links(struct netlink *nl, struct address_list *l, struct err *err)
-{
-	for (size_t i = 0; i < l->count; i++) {
-		struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = l->index[i]};
-		struct batch b;
-		int result;
-
-		if (i > 0 && l->index[i] == l->index[i - 1]) {
-			memcpy(l->list[i].link, l->list[i - 1].link, IFNAMSIZ);
-			continue;
-		}
-		batch_begin(&b, nl);
-		batch_add(&b, RTM_GETLINK, 0, &header, sizeof(header));
-		batch_put_u32(&b, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-		batch_say(&b, ENODEV, "find link %d", l->index[i]); /* one that went meanwhile keeps no name */
-		result = batch_send(&b, keep_name, l->list[i].link, err);
-		if (result < 0)
-			return result;
-	}
-	return 0;
-}
-
-static int give_addresses(struct address_list *l, struct netlink_address **ret, size_t *ret_count)
-{
-	*ret = l->list;
-	l->list = NULL;
-	*ret_count = l->count;
-	return 0;
-}
-
-int netlink_addresses(struct netlink *nl, struct netlink_address **ret, size_t *ret_count, struct err *err)
-{
-	auto_address_list struct address_list l = {0};
-	int result = list_addresses(nl, 0, &l, err);
-
-	if (result == 0)
-		result = name_links(nl, &l, err);
-	return result < 0 ? result : give_addresses(&l, ret, ret_count);
-}
-
 int netlink_link_addresses(struct netlink *nl, int index, struct netlink_address **ret, size_t *ret_count, struct err *err)
 {
 	auto_address_list struct address_list l = {0};
 	int result = list_addresses(nl, index, &l, err);
 
-	return result < 0 ? result : give_addresses(&l, ret, ret_count);
+	if (result < 0)
+		return result;
+	*ret = l.list;
+	l.list = NULL;
+	*ret_count = l.count;
+	return 0;
+}
+
+static void delete_address(struct batch *b, struct place at, const struct netlink_address *address)
+{
+	struct ifaddrmsg header = {
+		.ifa_family = (uint8_t)address->family,
+		.ifa_prefixlen = address->prefix,
+		.ifa_index = (unsigned)at.index,
+	};
+	char text[INET6_ADDRSTRLEN];
+
+	batch_add(b, RTM_DELADDR, NLM_F_ACK, &header, sizeof(header));
+	batch_put(b, IFA_LOCAL, address->byte, address_size(address->family));
+	batch_say(b, EADDRNOTAVAIL, "take address %s from %s", address_text(address->family, address->byte, text), at.link);
+}
+
+/* RFC 4291, appendix A. */
+static struct in6_addr link_local(const uint8_t mac[6])
+{
+	return (struct in6_addr){.s6_addr = {0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]}};
+}
+
+int netlink_change_identity(struct netlink *inside, const char *link, const uint8_t mac[6], const struct in_addr *old4,
+			    const struct in6_addr *old6, struct err *err)
+{
+	auto_address_list struct address_list l = {0};
+	struct netlink_link found;
+	struct batch b;
+	bool local = false;
+	int r = netlink_get(inside, link, &found, err);
+
+	if (r == 0)
+		r = list_addresses(inside, found.index, &l, err);
+	if (r < 0)
+		return r;
+	struct place at = {.link = link, .index = found.index};
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = at.index};
+	const struct in6_addr own = link_local(mac);
+
+	batch_begin(&b, inside);
+	batch_add(&b, RTM_SETLINK, NLM_F_ACK, &header, sizeof(header));
+	batch_put(&b, IFLA_ADDRESS, mac, 6);
+	batch_say(&b, 0, "give %s its MAC", link);
+	r = batch_send(&b, NULL, NULL, err);
+	for (size_t i = 0; r == 0 && i < l.count; i++) { /* as many as the guest's root likes: one at a time */
+		const struct netlink_address *address = &l.list[i];
+		bool by_mac = address->family == AF_INET6 && address->byte[0] == 0xfe && (address->byte[1] & 0xc0) == 0x80;
+		const void *old = address->family == AF_INET ? (const void *)old4 : old6;
+
+		local |= by_mac;
+		if (!by_mac && (!old || memcmp(address->byte, old, address_size(address->family)) != 0))
+			continue;
+		batch_begin(&b, inside);
+		delete_address(&b, at, address);
+		r = batch_send(&b, NULL, NULL, err);
+	}
+	if (r < 0 || !local)
+		return r;
+	batch_begin(&b, inside);
+	add_address(&b, at, AF_INET6, &own, 64);
+	return batch_send(&b, NULL, NULL, err);
 }

@@ -20,34 +20,37 @@
 
 struct removal {
 	const char *name;
+	int index; /* of the link that had the name at first; 0: none */
 	uint32_t seq;
 	pid_t child; /* 0: none, the request has its answer */
 	int result;  /* -EINPROGRESS until known */
 };
 
-/* Asks without the kernel's link lock, in the socket's own namespace. */
-static bool exists(const struct netlink *nl, const char *name)
+/* Asks without the kernel's link lock, in the socket's own namespace. 0: there is no link of this name. */
+static int index_now(const struct netlink *nl, const char *name)
 {
 	struct ifreq request = {0};
 
-	return str_copy(request.ifr_name, sizeof(request.ifr_name), name) == 0 && ioctl(nl->fd, SIOCGIFINDEX, &request) == 0;
+	if (str_copy(request.ifr_name, sizeof(request.ifr_name), name) < 0 || ioctl(nl->fd, SIOCGIFINDEX, &request) < 0)
+		return 0;
+	return request.ifr_ifindex;
 }
 
-static void add_removal(struct batch *b, const char *name)
+/* By number: the name may be another link's by the time that the kernel hears of it. */
+static void add_removal(struct batch *b, const struct removal *removal)
 {
-	struct ifinfomsg header = {.ifi_family = AF_UNSPEC};
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = removal->index};
 
 	batch_add(b, RTM_DELLINK, NLM_F_ACK, &header, sizeof(header));
-	batch_put_string(b, IFLA_IFNAME, name);
-	batch_say(b, ENODEV, "delete link %s", name);
+	batch_say(b, ENODEV, "delete link %s", removal->name);
 }
 
-static int remove_waiting(struct netlink *nl, const char *name, struct err *err)
+static int remove_waiting(struct netlink *nl, const struct removal *removal, struct err *err)
 {
 	struct batch b;
 
 	batch_begin(&b, nl);
-	add_removal(&b, name);
+	add_removal(&b, removal);
 	return batch_send(&b, NULL, NULL, err);
 }
 
@@ -80,13 +83,14 @@ static void start_removal(struct netlink *nl, struct removal *removal)
 	struct nlmsghdr *request;
 	struct batch b;
 
-	if (!exists(nl, removal->name)) {
+	removal->index = index_now(nl, removal->name);
+	if (!removal->index) {
 		removal->result = 0;
 		return;
 	}
 	netlink_reap(nl);
 	batch_begin(&b, nl);
-	add_removal(&b, removal->name);
+	add_removal(&b, removal);
 	if (!b.failed && nl->waiters < NETLINK_WAITERS) {
 		request = nlmsg_hdr(b.entry[0].msg);
 		request->nlmsg_seq = removal->seq = ++nl->seq;
@@ -142,7 +146,7 @@ static bool look(struct netlink *nl, struct removal *removals, size_t count)
 
 		if (removal->result != -EINPROGRESS || !removal->child)
 			continue;
-		if (!exists(nl, removal->name)) {
+		if (index_now(nl, removal->name) != removal->index) {
 			removal->result = 0;
 			continue;
 		}
@@ -179,7 +183,7 @@ static int delete_some(struct netlink *nl, const char *const *names, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		/* Whatever went wrong with a child: asked again from here the kernel says what it has against it. */
 		if (removals[i].result < 0)
-			removals[i].result = remove_waiting(nl, names[i], first ? NULL : err);
+			removals[i].result = remove_waiting(nl, &removals[i], first ? NULL : err);
 		first = first ? first : removals[i].result;
 	}
 	return first;

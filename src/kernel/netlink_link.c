@@ -2,11 +2,15 @@
 #include "config.h"
 
 #include <errno.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
+#include "../base/str.h"
 #include "netlink_batch.h"
 
 static void add_link_request(struct batch *b, int type, int flags, const char *name, unsigned up)
@@ -20,6 +24,7 @@ static void add_link_request(struct batch *b, int type, int flags, const char *n
 struct link_answer {
 	struct netlink_link *link;
 	struct netlink_stats *stats;
+	char *name; /* IFNAMSIZ bytes, NULL: not asked */
 };
 
 static void read_kind(struct nlattr *info, char *kind, size_t size)
@@ -62,6 +67,8 @@ static void read_link(void *arg, struct nlmsghdr *header)
 		answer->link->mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_MASTER])
 		answer->link->master = (int)nla_get_u32(tb[IFLA_MASTER]);
+	if (tb[IFLA_IFNAME] && answer->name)
+		(void)nla_strlcpy(answer->name, tb[IFLA_IFNAME], IFNAMSIZ); /* the kernel has none that is longer */
 	if (tb[IFLA_STATS64] && answer->stats)
 		read_stats(tb[IFLA_STATS64], answer->stats);
 }
@@ -92,6 +99,27 @@ static int get_link(struct netlink *nl, const char *name, struct netlink_link *r
 int netlink_get(struct netlink *nl, const char *name, struct netlink_link *ret, struct err *err)
 {
 	return get_link(nl, name, ret, NULL, err);
+}
+
+int netlink_get_by_index(struct netlink *nl, int index, char name[IFNAMSIZ], struct netlink_link *ret, struct err *err)
+{
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	struct netlink_link link = {0};
+	struct link_answer answer = {.link = &link, .name = name};
+	struct batch b;
+
+	batch_begin(&b, nl);
+	batch_add(&b, RTM_GETLINK, 0, &header, sizeof(header));
+	batch_put_u32(&b, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	batch_say(&b, 0, "find link number %d", index);
+	int r = batch_send(&b, read_link, &answer, err);
+
+	if (r < 0)
+		return r;
+	if (link.index == 0)
+		return err_num(err, EBADMSG, "find link number %d", index);
+	*ret = link;
+	return 0;
 }
 
 int netlink_index(struct netlink *nl, const char *name)
@@ -164,22 +192,93 @@ static void put_peer(struct batch *b, const struct netlink_veth *veth, unsigned 
 	batch_nest_end(b, peer);
 }
 
-/* The kernel takes IFLA_AF_SPEC from a change only, not from the request that makes a link. */
-static int drop_link_local(struct netlink *nl, const char *name, struct err *err)
+static void put_u8(struct batch *b, int type, uint8_t value)
 {
-	const uint8_t none = IN6_ADDR_GEN_MODE_NONE;
+	batch_put(b, type, &value, sizeof(value));
+}
+
+/* What a bridge lets a port do, for a port whose one MAC is known: nothing is learned from it (a guest could fill the table, even
+ * with frames that no rule sees), nothing that is for unknown addresses is sent to it, and frames of other senders are refused
+ * where the kernel can (IFLA_BRPORT_LOCKED, Linux 5.18), whatever becomes of the packet filter. Older kernels pass over flags they
+ * do not know. */
+static void put_port(struct batch *b, const struct netlink_port *port)
+{
+	struct nlattr *info = batch_nest(b, IFLA_LINKINFO), *data;
+
+	batch_put_string(b, IFLA_INFO_SLAVE_KIND, "bridge");
+	data = batch_nest(b, IFLA_INFO_SLAVE_DATA);
+	put_u8(b, IFLA_BRPORT_ISOLATED, port->isolated);
+	if (port->mac) {
+		put_u8(b, IFLA_BRPORT_LEARNING, 0);
+		put_u8(b, IFLA_BRPORT_UNICAST_FLOOD, 0);
+		put_u8(b, IFLA_BRPORT_LOCKED, 1);
+		put_u8(b, IFLA_BRPORT_GUARD, 1);
+		put_u8(b, IFLA_BRPORT_PROTECT, 1);
+		put_u8(b, IFLA_BRPORT_MULTICAST_ROUTER, MDB_RTR_TYPE_DISABLED);
+	}
+	batch_nest_end(b, data);
+	batch_nest_end(b, info);
+}
+
+/* The bridge's entry for the port's MAC: it stays without being learned. NUD_NOARP is what bridge(8) calls static; with
+ * NUD_PERMANENT the address would be the host's. */
+static void add_forwarding(struct batch *b, const char *name, const uint8_t mac[6])
+{
+	struct ifreq request = {0};
+	struct ndmsg header = {.ndm_family = AF_BRIDGE, .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER};
+
+	(void)str_copy(request.ifr_name, sizeof(request.ifr_name), name); /* a link of this name was just made */
+	if (ioctl(b->nl->fd, SIOCGIFINDEX, &request) == 0)
+		header.ndm_ifindex = request.ifr_ifindex;
+	batch_add(b, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &header, sizeof(header));
+	batch_put(b, NDA_LLADDR, mac, 6);
+	batch_say(b, 0, "tell the bridge the MAC behind %s", name);
+}
+
+/* What the kernel takes from a change only, not from the request that makes a link: IFLA_AF_SPEC and the port's flags. */
+static int finish_host_end(struct netlink *nl, const struct netlink_veth *veth, struct err *err)
+{
+	const struct netlink_port *port = veth->bridge ? veth->port : NULL;
 	struct nlattr *spec, *inet6;
 	struct batch b;
 
 	batch_begin(&b, nl);
-	add_link_request(&b, RTM_SETLINK, NLM_F_ACK, name, 0);
+	add_link_request(&b, RTM_SETLINK, NLM_F_ACK, veth->host, 0);
 	spec = batch_nest(&b, IFLA_AF_SPEC);
 	inet6 = batch_nest(&b, AF_INET6);
-	batch_put(&b, IFLA_INET6_ADDR_GEN_MODE, &none, sizeof(none));
+	put_u8(&b, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	batch_nest_end(&b, inet6);
 	batch_nest_end(&b, spec);
-	batch_say(&b, EAFNOSUPPORT, "keep IPv6 link-local addresses off %s", name); /* a kernel without IPv6 makes none */
+	/* A kernel without IPv6 makes none. */
+	batch_say(&b, EAFNOSUPPORT, "keep IPv6 link-local addresses off %s", veth->host);
+	if (port) {
+		add_link_request(&b, RTM_NEWLINK, NLM_F_ACK, veth->host, 0);
+		put_port(&b, port);
+		batch_say(&b, 0, "set the bridge's flags of %s", veth->host);
+	}
+	if (port && port->mac)
+		add_forwarding(&b, veth->host, port->mac);
 	return batch_send(&b, NULL, NULL, err);
+}
+
+int netlink_adopt_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err)
+{
+	struct netlink_link bridge = {0};
+	struct batch b;
+	int r = veth->bridge ? netlink_get(nl, veth->bridge, &bridge, err) : 0;
+
+	if (r < 0)
+		return r;
+	if (veth->bridge) {
+		batch_begin(&b, nl);
+		add_link_request(&b, RTM_SETLINK, NLM_F_ACK, veth->host, 0);
+		batch_put_u32(&b, IFLA_MASTER, (uint32_t)bridge.index);
+		batch_say(&b, 0, "put link %s on bridge %s", veth->host, veth->bridge);
+		r = batch_send(&b, NULL, NULL, err);
+	}
+	if (r == 0)
+		r = finish_host_end(nl, veth, err);
+	return r < 0 ? r : netlink_set_up(nl, veth->host, err);
 }
 
 int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct err *err)
@@ -214,10 +313,39 @@ int netlink_add_veth(struct netlink *nl, const struct netlink_veth *veth, struct
 		return result;
 
 	/* No link-local address is there yet: the peer is down, so this end has no carrier. */
-	result = drop_link_local(nl, veth->host, err);
+	result = finish_host_end(nl, veth, err);
 	if (result < 0)
 		(void)netlink_delete(nl, veth->host, NULL); /* the first failure is the one to tell */
 	return result;
+}
+
+int netlink_move(struct netlink *here, int index, struct netlink *there, int there_netns_fd, const char *name, int *ret_index,
+		 struct err *err)
+{
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_change = IFF_UP};
+	int taken = netlink_index(there, name);
+	struct batch b;
+
+	if (taken)
+		return err_num(err, taken < 0 ? taken : EEXIST, "move an interface: the name %s", name);
+	batch_begin(&b, here);
+	batch_add(&b, RTM_SETLINK, NLM_F_ACK, &header, sizeof(header)); /* one that is up cannot be renamed */
+	batch_say(&b, 0, "set the interface for %s down", name);
+	batch_add(&b, RTM_SETLINK, NLM_F_ACK, &header, sizeof(header));
+	batch_put_u32(&b, IFLA_NET_NS_FD, (uint32_t)there_netns_fd);
+	batch_put_string(&b, IFLA_IFNAME, name);
+	batch_say(&b, 0, "move an interface to another network as %s", name);
+	int r = batch_send(&b, NULL, NULL, err);
+
+	if (r < 0)
+		return r;
+	int moved = netlink_index(there, name);
+
+	if (moved <= 0)
+		return err_num(err, moved < 0 ? moved : ENODEV, "find the interface %s that was moved", name);
+	if (ret_index)
+		*ret_index = moved;
+	return 0;
 }
 
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err)

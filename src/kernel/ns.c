@@ -29,11 +29,14 @@ const struct ns_kind ns_kinds[] = {
 };
 const size_t ns_kind_count = sizeof(ns_kinds) / sizeof(ns_kinds[0]);
 
-/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)); capabilities are raised again because clone3
- * needs them for the other namespaces and for CLONE_INTO_CGROUP. */
+/* The user namespace's owner is the effective uid of the moment (user_namespaces(7)), and to both ids belongs the mqueue file
+ * system that comes with the IPC namespace (ipc/mqueue.c, mqueue_get_inode); capabilities are raised again because clone3 needs
+ * them for the other namespaces and for CLONE_INTO_CGROUP. */
 static int become(uid_t uid, struct err *err)
 {
-	if (setresuid((uid_t)-1, uid, (uid_t)-1) < 0)
+	/* Only root may change its group. */
+	if ((uid && setresgid((gid_t)-1, uid, (gid_t)-1) < 0) || setresuid((uid_t)-1, uid, (uid_t)-1) < 0 ||
+	    (!uid && setresgid((gid_t)-1, 0, (gid_t)-1) < 0))
 		return err_sys(err, "take uid %u", uid);
 	int r = privs_raise(err);
 
@@ -42,34 +45,7 @@ static int become(uid_t uid, struct err *err)
 	return r;
 }
 
-/* What must be added to a clock so that it shows nought now. */
-static int offset_of(clockid_t clock, const char *name, struct buf *out)
-{
-	struct timespec now;
-
-	if (clock_gettime(clock, &now) < 0)
-		return -errno;
-	buf_addf(out, "%s -%lld 0\n", name, (long long)now.tv_sec);
-	return 0;
-}
-
-/* Children get a time namespace whose clocks begin at nought, so that a guest's uptime is its own (time_namespaces(7)). It is made
- * here and not by clone3 because its offsets can only be set before anybody is in it. */
-static int make_time_namespace(struct err *err)
-{
-	auto_buf struct buf offsets = {0};
-
-	if (unshare(CLONE_NEWTIME) < 0)
-		return err_sys(err, "make the time namespace");
-	int r = offset_of(CLOCK_MONOTONIC, "monotonic", &offsets);
-	if (r == 0)
-		r = offset_of(CLOCK_BOOTTIME, "boottime", &offsets);
-	if (r == 0)
-		r = offsets.failed ? -ENOMEM : file_poke(AT_FDCWD, "/proc/self/timens_offsets", offsets.data);
-	return r < 0 ? err_num(err, r, "set the clocks of the time namespace") : 0;
-}
-
-static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *err)
+pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
 {
 	int pidfd = -1;
 	struct clone_args args = {
@@ -110,30 +86,36 @@ static pid_t clone_as(const struct ns_clone *how, int *ret_pidfd, struct err *er
 	return pid;
 }
 
-pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err)
+/* What must be added to a clock so that it shows nought now. */
+static int offset_of(clockid_t clock, const char *name, struct buf *out)
 {
-	struct ns_clone rest = *how;
+	struct timespec now;
 
-	if (!(how->flags & CLONE_NEWTIME))
-		return clone_as(how, ret_pidfd, err);
-	/* Only for the child: an exec would take the caller along too (Linux 6.2), and its view of start times with it. */
-	auto_close int own = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+	if (clock_gettime(clock, &now) < 0)
+		return -errno;
+	buf_addf(out, "%s -%lld 0\n", name, (long long)now.tv_sec);
+	return 0;
+}
 
-	if (own < 0)
-		return err_sys(err, "open the own time namespace");
-	int r = make_time_namespace(err);
+int ns_own_clocks(struct err *err)
+{
+	auto_buf struct buf offsets = {0};
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return err_sys(err, "make the time namespace");
+	int r = offset_of(CLOCK_MONOTONIC, "monotonic", &offsets);
+	if (r == 0)
+		r = offset_of(CLOCK_BOOTTIME, "boottime", &offsets);
+	if (r == 0)
+		r = offsets.failed ? -ENOMEM : file_poke(AT_FDCWD, "/proc/self/timens_offsets", offsets.data);
 	if (r < 0)
-		return r;
-	rest.flags &= ~(uint64_t)CLONE_NEWTIME;
-	pid_t pid = clone_as(&rest, ret_pidfd, err);
+		return err_num(err, r, "set the clocks of the time namespace");
+	/* So far it is only our children's, and an exec takes us there since Linux 6.2 alone. */
+	auto_close int made = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
 
-	if (pid != 0 && setns(own, CLONE_NEWTIME) < 0) {
-		r = err_sys(err, "go back to the own time namespace");
-		if (pid > 0)
-			(void)kill(pid, SIGKILL); /* reaped by whoever undoes the clone */
-		return r;
-	}
-	return pid;
+	if (made < 0 || setns(made, CLONE_NEWTIME) < 0)
+		return err_sys(err, "enter the time namespace");
+	return 0;
 }
 
 int ns_write_maps(pid_t pid, uint64_t first, struct err *err)

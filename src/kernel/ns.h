@@ -17,13 +17,17 @@ extern const struct ns_kind ns_kinds[];
 extern const size_t ns_kind_count;
 
 struct ns_clone {
-	uint64_t flags; /* CLONE_NEW*, CLONE_PARENT; in a new time namespace the clocks begin at nought */
+	uint64_t flags; /* CLONE_NEW*, CLONE_PARENT */
 	uid_t creator;  /* the user namespace's owner, whose budgets it counts against; 0: the caller */
 	int cgroup_fd;  /* -1, else the child is born in that cgroup2 group */
 };
 
 /* clone3(2) with CLONE_PIDFD. Returns the pid in the parent, 0 in the child, -errno on failure. *ret_pidfd is set in the parent. */
 pid_t ns_clone(const struct ns_clone *how, int *ret_pidfd, struct err *err);
+
+/* Moves the caller into a new time namespace, the current user namespace's, in which the monotonic and boot time clocks begin at
+ * nought: a guest's uptime is its own (time_namespaces(7)). Needs the caller's own /proc files and CAP_SYS_TIME; -errno. */
+int ns_own_clocks(struct err *err);
 
 /* Writes uid_map and gid_map of pid: 65,536 ids from first on. setgroups stays allowed. */
 int ns_write_maps(pid_t pid, uint64_t first, struct err *err);

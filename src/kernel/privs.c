@@ -242,12 +242,12 @@ int privs_hide(struct err *err)
 #define OPEN_FILES_HARD 524288
 
 /* What a guest's init begins with, whatever the shell had that started it: the values a kernel gives its first process,
- * or more bounded ones. NPROC, MSGQUEUE, SIGPENDING and MEMLOCK also become the bound of the user namespace that is
- * made next (user_namespaces(7)). */
+ * or more bounded ones. Budgets also become the bound of the user namespace that is made next (user_namespaces(7)). */
 static const struct limit {
 	int resource;
 	const char *name;
 	rlim_t soft, hard;
+	bool budget; /* the user namespace's own as well */
 } limits[] = {
 	{RLIMIT_CPU, "cpu", RLIM_INFINITY, RLIM_INFINITY},
 	{RLIMIT_FSIZE, "fsize", RLIM_INFINITY, RLIM_INFINITY},
@@ -257,27 +257,39 @@ static const struct limit {
 	 * do_coredump). To a file nothing shorter than a page is written. The filter keeps guests from changing it. */
 	{RLIMIT_CORE, "core", 1, 1},
 	{RLIMIT_RSS, "rss", RLIM_INFINITY, RLIM_INFINITY},
-	{RLIMIT_NPROC, "nproc", RLIM_INFINITY, RLIM_INFINITY}, /* the pids cgroup bounds it */
-	{RLIMIT_MEMLOCK, "memlock", 8 * MIB, 64 * MIB},
+	{RLIMIT_NPROC, "nproc", RLIM_INFINITY, RLIM_INFINITY, true}, /* the pids cgroup bounds it */
+	{RLIMIT_MEMLOCK, "memlock", 8 * MIB, 64 * MIB, true},
 	{RLIMIT_AS, "as", RLIM_INFINITY, RLIM_INFINITY},
 	{RLIMIT_LOCKS, "locks", RLIM_INFINITY, RLIM_INFINITY},
-	{RLIMIT_SIGPENDING, "sigpending", 65536, 65536},
-	{RLIMIT_MSGQUEUE, "msgqueue", 819200, 819200},
+	{RLIMIT_SIGPENDING, "sigpending", 65536, 65536, true},
+	{RLIMIT_MSGQUEUE, "msgqueue", 819200, 819200, true},
 	{RLIMIT_NICE, "nice", 0, 0},
 	{RLIMIT_RTPRIO, "rtprio", 0, 0},
 	{RLIMIT_RTTIME, "rttime", RLIM_INFINITY, RLIM_INFINITY},
 };
 
-/* A hard limit that this process may not raise is kept as it is, a soft one below it. */
-static int set_limit(const struct limit *limit, struct err *err)
+/* What the config can ask for; the rest of a row's limits is in the table above. */
+static const struct {
+	int resource;
+	const char *key;
+} asked_for[PRIVS_LIMITS] = {
+	[PRIVS_OPEN_FILES] = {RLIMIT_NOFILE, "open-files"},
+	[PRIVS_LOCKED_MEMORY] = {RLIMIT_MEMLOCK, "locked-memory"},
+	[PRIVS_FILE_SIZE] = {RLIMIT_FSIZE, "file-size"},
+	[PRIVS_MESSAGE_QUEUES] = {RLIMIT_MSGQUEUE, "message-queues"},
+	[PRIVS_PENDING_SIGNALS] = {RLIMIT_SIGPENDING, "pending-signals"},
+};
+
+/* A hard limit that this process may not raise is kept as it is, a soft one below it; but one that was asked for must hold. */
+static int set_limit(const struct limit *limit, const char *asked, struct err *err)
 {
 	struct rlimit wish = {.rlim_cur = limit->soft, .rlim_max = limit->hard};
 	struct rlimit has;
 
 	if (setrlimit((__rlimit_resource_t)limit->resource, &wish) == 0)
 		return 0;
-	if (errno != EPERM)
-		return err_sys(err, "set resource limit %s", limit->name);
+	if (errno != EPERM || asked)
+		return err_sys(err, "set limits.%s", asked ? asked : limit->name);
 	if (getrlimit((__rlimit_resource_t)limit->resource, &has) < 0)
 		return err_sys(err, "read resource limit %s", limit->name);
 	wish.rlim_max = limit->hard < has.rlim_max ? limit->hard : has.rlim_max;
@@ -285,6 +297,27 @@ static int set_limit(const struct limit *limit, struct err *err)
 	if (setrlimit((__rlimit_resource_t)limit->resource, &wish) < 0)
 		return err_sys(err, "set resource limit %s", limit->name);
 	return 0;
+}
+
+static int set_rows(const struct privs_limits *wanted, bool budgets_only, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct limit limit = limits[i];
+		const char *key = NULL;
+
+		if (budgets_only && !limit.budget)
+			continue;
+		for (size_t k = 0; k < PRIVS_LIMITS; k++) {
+			if (asked_for[k].resource != limit.resource || wanted->hard[k] == UINT64_MAX)
+				continue;
+			key = asked_for[k].key;
+			limit.soft = limit.hard = wanted->hard[k];
+		}
+		r = set_limit(&limit, key, err);
+	}
+	return r;
 }
 
 /* fs.nr_open bounds RLIMIT_NOFILE even for root. */
@@ -300,32 +333,53 @@ static uint64_t most_open_files(void)
 	return most;
 }
 
-int privs_rlimits(uint64_t open_files, struct err *err)
+static int check_open_files(uint64_t open_files, uint64_t most, struct err *err)
+{
+	if (open_files == UINT64_MAX || open_files <= most)
+		return 0;
+	(void)err_set(err, ERR_FAILED, "set the limit of open files to %llu", (unsigned long long)open_files);
+	(void)err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files", (unsigned long long)most);
+	return -EIO;
+}
+
+int privs_rlimits(const struct privs_limits *wanted, struct err *err)
 {
 	struct limit files = {RLIMIT_NOFILE, "nofile", OPEN_FILES_SOFT, OPEN_FILES_HARD};
+	uint64_t open_files = wanted->hard[PRIVS_OPEN_FILES], most = most_open_files();
+	int r = check_open_files(open_files, most, err);
 
-	if (open_files != UINT64_MAX)
-		files.hard = open_files;
+	if (r < 0)
+		return r;
+	files.hard = open_files != UINT64_MAX ? open_files : files.hard > most ? most : files.hard;
+	files.soft = files.soft > files.hard ? files.hard : files.soft;
+	r = set_limit(&files, open_files == UINT64_MAX ? NULL : "open-files", err);
+	return r < 0 ? r : set_rows(wanted, false, err);
+}
 
-	uint64_t most = most_open_files();
+int privs_budgets(const struct privs_limits *wanted, struct err *err)
+{
+	return set_rows(wanted, true, err);
+}
 
-	if (files.hard > most) {
-		if (open_files != UINT64_MAX) {
-			(void)err_set(err, ERR_FAILED, "set the limit of open files to %llu", (unsigned long long)open_files);
-			err_hint(err, "raise the host's fs.nr_open, now %llu, or lower limits.open-files",
-				 (unsigned long long)most);
-			return -EIO;
-		}
-		files.hard = most;
+void privs_limits_save(struct privs_rlimits *ret)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		if (getrlimit((__rlimit_resource_t)i, &ret->at[i]) < 0)
+			ret->at[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY}; /* a kind that this kernel lacks */
+}
+
+void privs_limits_restore(const struct privs_rlimits *own)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit now, wish = own->at[i];
+
+		if (setrlimit((__rlimit_resource_t)i, &wish) == 0 || getrlimit((__rlimit_resource_t)i, &now) < 0)
+			continue;
+		wish.rlim_max = now.rlim_max;
+		if (wish.rlim_cur > wish.rlim_max)
+			wish.rlim_cur = wish.rlim_max;
+		(void)setrlimit((__rlimit_resource_t)i, &wish);
 	}
-	if (files.soft > files.hard)
-		files.soft = files.hard;
-
-	int r = set_limit(&files, err);
-
-	for (size_t i = 0; r == 0 && i < sizeof(limits) / sizeof(limits[0]); i++)
-		r = set_limit(&limits[i], err);
-	return r;
 }
 
 void privs_reset_signals(void)

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
 
 #include "../base/err.h"
 
@@ -19,9 +21,30 @@ int privs_apply(uint64_t mask, struct err *err);
 int privs_raise(struct err *err);
 
 /* Every rlimit, whatever the caller inherited; before the user namespace. RLIMIT_CORE 1 (soft and hard): the one value with
- * which the host's core handler is never run. RLIMIT_NOFILE 1024:524288 or less where the host allows less; open_files is
- * the hard limit, UINT64_MAX: the default. */
-int privs_rlimits(uint64_t open_files, struct err *err);
+ * which the host's core handler is never run. RLIMIT_NOFILE 1024:524288 or less where the host allows less.
+ * `limits` are hard limits that are asked for, UINT64_MAX: the default. One that this process may not set is an error. */
+enum privs_limit {
+	PRIVS_OPEN_FILES,
+	PRIVS_LOCKED_MEMORY,
+	PRIVS_FILE_SIZE,
+	PRIVS_MESSAGE_QUEUES,
+	PRIVS_PENDING_SIGNALS,
+	PRIVS_LIMITS
+};
+struct privs_limits {
+	uint64_t hard[PRIVS_LIMITS];
+};
+int privs_rlimits(const struct privs_limits *limits, struct err *err);
+
+/* Of those only what bounds the user namespace that is made next: for a process that makes one and does other work besides. */
+int privs_budgets(const struct privs_limits *limits, struct err *err);
+
+/* The calling process's own, for one that has those of a guest for a moment only. What it may not raise again stays as it is. */
+struct privs_rlimits {
+	struct rlimit at[RLIM_NLIMITS];
+};
+void privs_limits_save(struct privs_rlimits *ret);
+void privs_limits_restore(const struct privs_rlimits *own);
 
 /* A new, empty session keyring in place of the caller's, whose keys (Kerberos tickets, disk keys) every process possesses that
  * inherits it, whatever its user and namespaces are (session-keyring(7)). The keyring counts for the caller's uid. */

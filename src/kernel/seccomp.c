@@ -16,6 +16,7 @@
 #include "../base/file.h"
 #include "../base/log.h"
 #include "../base/path.h"
+#include "../base/self.h"
 #include "../base/str.h"
 #include "seccomp_rules.h"
 
@@ -73,9 +74,9 @@ static char *lists_folder(void)
 {
 	static const char *const tree[] = {"config/seccomp", "../../config/seccomp"};
 	char exe[4096];
-	ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
-	exe[len > 0 ? len : 0] = '\0';
+	if (self_path(exe, sizeof(exe)) < 0)
+		exe[0] = '\0';
 
 	char *slash = strrchr(exe, '/');
 

@@ -1,77 +1,33 @@
-/* Runs a program in a running guest: one setns, one fork, the guest's own privileges. */
+/* The caller's side of attach.h: prepares the way in, waits for the program, copies what it reads and writes. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
-#include <linux/magic.h>
 
 #include "../base/clean.h"
-#include "../base/fds.h"
 #include "../base/message.h"
-#include "../base/path.h"
 #include "../base/proc.h"
 #include "../base/str.h"
-#include "../guest/record.h"
-#include "../kernel/cgroup.h"
+#include "../kernel/host.h"
 #include "../kernel/ns.h"
-#include "../kernel/privs.h"
 #include "attach.h"
-#include "attach_user.h"
-#include "confine.h"
+#include "attach_inside.h"
 #include "console.h"
-#include "environment.h"
-#include "relay.h"
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define BELOW_MAX      2048 /* of a path: with the hierarchy's own below PATH_MAX */
-#define NOT_FOUND      127
-#define NOT_EXECUTABLE 126
-#define WORD_MS        30000 /* what takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
-#define GONE_MS        5000
-
-struct attach {
-	const struct attach_request *request;
-	struct guest *guest;
-	struct record record;
-	int init_pidfd;
-	uint64_t flags; /* namespaces to enter */
-	struct cgroup_entry groups;
-	struct confinement confinement;
-	bool tty;
-	struct winsize size;
-	struct relay relay;
-	int other; /* socket between the caller and the program-to-be */
-};
-
-/* The child's word: its terminal comes along, or why it could not go on. */
-struct word {
-	int32_t status; /* 0: fine so far; else the exit status that err explains */
-	struct err err;
-};
-
-static int send_word(int socket, int status, const struct err *err, int fd)
-{
-	struct word word = {.status = status};
-
-	if (err)
-		word.err = *err;
-	return message_send(socket, &word, sizeof(word), &fd, fd >= 0);
-}
+#define BELOW_MAX 2048  /* of a path: with the hierarchy's own below PATH_MAX */
+#define WORD_MS   30000 /* what takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
+#define GONE_MS   5000
 
 /* -EPIPE at EOF: the program was executed. -EAGAIN: no word within WORD_MS. */
 static int receive_word(int socket, struct word *ret, int *ret_fd)
@@ -84,178 +40,18 @@ static int receive_word(int socket, struct word *ret, int *ret_fd)
 	return r;
 }
 
-/* A terminal of the guest's own devpts. What lies at that path is the guest's doing, so it is looked at before it is used. */
-static int open_terminal(const struct attach *attach, struct err *err)
+static int open_pipe(struct attach *attach, struct err *err)
 {
-	struct statfs fs;
-	int locked = 0;
-	auto_close int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool into = attach->request->work->into_guest;
+	int *guest = attach->relay.guest, fd[2];
 
-	if (master < 0)
-		return err_sys(err, "open /dev/pts/ptmx in the guest");
-	if (fstatfs(master, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
-		return err_set(err, ERR_FAILED, "open /dev/pts/ptmx in the guest: it is no terminal");
-	if (ioctl(master, TIOCSPTLCK, &locked) < 0)
-		return err_sys(err, "unlock the terminal in the guest");
-	auto_close int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	if (slave < 0)
-		return err_sys(err, "open the terminal in the guest");
-	(void)ioctl(slave, TIOCSWINSZ, &attach->size); /* a wrong size is no reason to fail */
-	if (ioctl(slave, TIOCSCTTY, 0) < 0)
-		return err_sys(err, "take the terminal in the guest");
-	for (int i = 0; i < 3; i++)
-		if ((i < 2 || attach->relay.guest[2] < 0) && dup2(slave, i) < 0)
-			return err_sys(err, "take the terminal in the guest");
-	if (attach->relay.guest[2] >= 0 && dup2(attach->relay.guest[2], 2) < 0)
-		return err_sys(err, "take standard error");
-	return send_word(attach->other, 0, NULL, master) < 0 ? err_num(err, EPIPE, "hand the terminal over") : 0;
-}
-
-static int take_streams(const struct attach *attach, struct err *err)
-{
-	for (int i = 0; i < 3; i++)
-		if (dup2(attach->relay.guest[i], i) < 0)
-			return err_sys(err, "take standard input and output");
-	return 0;
-}
-
-/* Of the process at the door: it stays in the host's pid namespace, where nobody inside sees it. */
-static int enter(const struct attach *attach, struct err *err)
-{
-	int r = cgroup_entry_enter(&attach->groups, err);
-
-	if (r == 0)
-		r = confine_label(&attach->confinement, err);
-	/* The guest must not be able to use up the keys that entering it needs: so before it counts for the guest. */
-	if (r == 0)
-		r = privs_own_keyring(err);
-	/* Until the program runs, nobody inside may look into what still knows the host. */
-	if (r == 0)
-		r = privs_hide(err);
-	return r == 0 ? ns_enter(attach->init_pidfd, attach->flags, err) : r;
-}
-
-/* Of what the caller had open only the streams that are meant for the program go inside. The kernel lets whoever may trace anything
- * in the guest take descriptors of a process that dies, be it hidden or not, when its memory is gone and its files are not
- * (do_exit). */
-static int shed(const struct attach *attach, struct err *err)
-{
-	const int keep[] = {attach->other, attach->relay.guest[0], attach->relay.guest[1], attach->relay.guest[2]};
-	int r = fds_close_others(keep, sizeof(keep) / sizeof(keep[0]), 0);
-
-	return r < 0 ? err_num(err, r, "close descriptors before the guest is entered") : 0;
-}
-
-static int null_streams(struct err *err)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	for (int i = 0; i < 3; i++)
-		if (fd < 0 || dup2(fd, i) < 0)
-			return err_sys(err, "open /dev/null");
-	return 0; /* shed() closes it */
-}
-
-static int become_root(struct err *err)
-{
-	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-		return err_sys(err, "become root of the guest");
-	if (setsid() < 0)
-		return err_sys(err, "begin a session");
-	return privs_hide(err);
-}
-
-static char *login_name(const char *shell)
-{
-	const char *slash = strrchr(shell, '/');
-
-	return str_format("-%s", slash ? slash + 1 : shell);
-}
-
-static int enter_folder(const struct attach *attach, const struct attach_user *user, struct err *err)
-{
-	const char *cwd = attach->request->cwd;
-
-	if (cwd)
-		return chdir(cwd) < 0 ? err_sys(err, "enter folder %s in the guest", cwd) : 0;
-	if (!attach->request->argv && chdir(user->home) == 0)
-		return 0;
-	return chdir("/") < 0 ? err_sys(err, "enter / in the guest") : 0;
-}
-
-/* As the guest's init is confined, so is whoever enters. */
-static int confine(const struct attach *attach, const struct attach_user *user, struct err *err)
-{
-	int r = confine_powers(&attach->confinement, err);
-
-	if (r == 0)
-		r = confine_calls(&attach->confinement, err);
-	return r == 0 ? attach_user_become(user, err) : r;
-}
-
-static int become_program(const struct attach *attach, struct err *err)
-{
-	struct attach_user user;
-	int r = become_root(err);
-
-	if (r == 0)
-		r = attach_user_find(attach->request->user, &user, err);
-	if (r == 0)
-		r = attach->tty ? open_terminal(attach, err) : take_streams(attach, err);
-	if (r == 0)
-		r = enter_folder(attach, &user, err);
-	if (r < 0)
-		return NOT_EXECUTABLE;
-	char **environment = environment_attach(attach->request, &user);
-	auto_free char *login = login_name(user.shell);
-	const char *shell_argv[] = {login, NULL};
-	const char *const *argv = attach->request->argv ? attach->request->argv : shell_argv;
-	const char *program = attach->request->argv ? argv[0] : user.shell;
-
-	if (!environment || !login) {
-		(void)err_num(err, ENOMEM, "prepare to run %s", program);
-		return NOT_EXECUTABLE;
-	}
-	if (confine(attach, &user, err) < 0)
-		return NOT_EXECUTABLE;
-	(void)syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC);
-	(void)execvpe(program, (char *const *)argv, environment);
-	int num = errno;
-
-	(void)err_num(err, num, "execute %s in the guest", program);
-	return num == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
-}
-
-static _Noreturn void child_main(const struct attach *attach)
-{
-	struct err err = {0};
-	int status = become_program(attach, &err);
-
-	(void)send_word(attach->other, status, &err, -1);
-	_exit(status);
-}
-
-/* /proc shows of any process its mounts, network and control groups to whoever sees its pid. So the program-to-be is born with
- * every namespace the guest's: of a process that has entered them, yet as the child of the caller, who gets its pidfd. */
-static _Noreturn void door_main(const struct attach *attach)
-{
-	struct ns_clone how = {.flags = CLONE_PARENT, .cgroup_fd = -1};
-	struct err err = {0};
-	int pidfd = -1;
-	pid_t pid = null_streams(&err);
-
-	if (pid == 0)
-		pid = enter(attach, &err);
-	if (pid == 0)
-		pid = shed(attach, &err);
-	if (pid == 0) {
-		pid = ns_clone(&how, &pidfd, &err);
-		if (pid == 0)
-			child_main(attach);
-	}
-	(void)send_word(attach->other, pid < 0 ? NOT_EXECUTABLE : 0, &err, pidfd);
-	_exit(pid < 0);
+	if (pipe2(fd, O_CLOEXEC) < 0)
+		return err_sys(err, "make a pipe");
+	attach->stream = fd[into ? 1 : 0];
+	guest[into ? 0 : 1] = fd[into ? 0 : 1];
+	guest[into ? 1 : 0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	guest[2] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return guest[into ? 1 : 0] < 0 || guest[2] < 0 ? err_sys(err, "open /dev/null") : 0;
 }
 
 static int prepare(struct attach *attach, struct err *err)
@@ -273,10 +69,14 @@ static int prepare(struct attach *attach, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "find the guest's control group");
 	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
+	if (r == 0 && host_get()->systemd)
+		r = cgroup_entry_follow(attach->record.init_pid, &attach->groups, err);
 	if (r == 0)
-		r = confine_prepare(attach->guest->store, attach->guest->name, attach->guest->spec, &attach->confinement, err);
+		r = confine_prepare(attach->guest, attach->record.init_pid, &attach->confinement, err);
 	if (r < 0)
 		return r;
+	if (request->work)
+		return open_pipe(attach, err);
 	attach->tty = request->tty == ATTACH_TTY_YES || (request->tty == ATTACH_TTY_AUTO && isatty(0) && isatty(1));
 	if (!attach->tty)
 		return relay_open(&attach->relay, err);
@@ -329,13 +129,9 @@ static int await_program(const struct attach *attach, int pidfd, struct word *re
 /* The pidfd of the program-to-be. The process at the door is gone then. */
 static int await_child(const struct attach *attach, int door, int *ret_pidfd, struct err *err)
 {
-	const struct timeval patience = {.tv_sec = WORD_MS / 1000};
 	struct word word;
 	siginfo_t info;
-
-	if (setsockopt(attach->other, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
-		return err_sys(err, "limit the wait for the guest");
-	int r = receive_word(attach->other, &word, ret_pidfd);
+	int r = receive_word(attach->door, &word, ret_pidfd);
 
 	if (r < 0) {
 		r = r == -EPIPE ? err_set(err, ERR_FAILED, "enter the guest: the process that did so was killed")
@@ -347,6 +143,37 @@ static int await_child(const struct attach *attach, int door, int *ret_pidfd, st
 	if (word.status != 0 && err)
 		*err = word.err;
 	return word.status != 0 || *ret_pidfd < 0 ? -EPERM : 0;
+}
+
+/* Who failed first knows why; a side that only found the pipe broken does not. */
+static int accompany_work(struct attach *attach, int pidfd, struct err *err)
+{
+	const struct attach_work *work = attach->request->work;
+	struct err own = {0};
+	struct word word;
+	int none = -1;
+
+	relay_close_guest(&attach->relay);
+	int r = work->outside(work->data, attach->stream, &own);
+
+	close(take_fd(&attach->stream)); /* the other side sees the end */
+	int told = r < 0 && r != -EPIPE ? r : receive_word(attach->other, &word, &none);
+
+	if (told == -EAGAIN || (r < 0 && r != -EPIPE))
+		(void)proc_signal(pidfd, SIGKILL);
+	(void)proc_wait_gone(pidfd, GONE_MS); /* reaped by whoever inherits it, if the kernel cannot end it now */
+	if (r < 0 && r != -EPIPE) {
+		if (err)
+			*err = own;
+		return r;
+	}
+	if (told < 0)
+		return held_up(attach, pidfd, told == -EPIPE ? -EPIPE : told, err);
+	if (word.status == 0 && r < 0)
+		return err_set(err, ERR_FAILED, "hear from the process in the guest: it ended too early");
+	if (word.status != 0 && err)
+		*err = word.err;
+	return word.status ? -EIO : 0;
 }
 
 /* Waits for the child's word (terminal or failure), copies while the program runs, returns its status. */
@@ -376,31 +203,50 @@ static int accompany(struct attach *attach, int pidfd, int *ret_status, struct e
 	return 0; /* -EPIPE: a terminal that hung up: the program has seen it too */
 }
 
+/* The caller's end waits for WORD_MS at most; the other is closed by an exec. */
+static int open_line(int ret[2], struct err *err)
+{
+	const struct timeval patience = {.tv_sec = WORD_MS / 1000};
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
+		return err_sys(err, "make a socket pair");
+	if (setsockopt(ret[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+		return err_sys(err, "limit the wait for the guest");
+	return 0;
+}
+
+static void close_all(int *fds, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(take_fd(&fds[i]));
+}
+
 static int run_inside(struct attach *attach, int *ret_status, struct err *err)
 {
-	int pair[2], door = -1, child = -1;
+	int door[2] = {-1, -1}, program[2] = {-1, -1}, pidfds[2] = {-1, -1};
 	struct ns_clone how = {.cgroup_fd = attach->groups.folder};
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(err, "make a socket pair");
-	pid_t pid = ns_clone(&how, &door, err);
-
-	if (pid == 0) {
-		close(pair[0]);
-		attach->other = pair[1];
-		door_main(attach);
-	}
-	close(pair[1]);
-	attach->other = pair[0];
-	int r = pid < 0 ? pid : await_child(attach, door, &child, err);
+	int r = open_line(door, err);
 
 	if (r == 0)
-		r = accompany(attach, child, ret_status, err);
-	close(pair[0]);
-	if (door >= 0)
-		close(door);
-	if (child >= 0)
-		close(child);
+		r = open_line(program, err);
+	pid_t pid = r < 0 ? r : ns_clone(&how, &pidfds[0], err);
+
+	if (pid == 0) {
+		attach->door = door[1];
+		attach->other = program[1];
+		attach_inside(attach); /* closes the caller's ends with all else */
+	}
+	close_all(&door[1], 1);
+	close_all(&program[1], 1);
+	attach->door = door[0];
+	attach->other = program[0];
+	r = pid < 0 ? pid : await_child(attach, pidfds[0], &pidfds[1], err);
+	if (r == 0)
+		r = attach->request->work ? accompany_work(attach, pidfds[1], err) : accompany(attach, pidfds[1], ret_status, err);
+	close_all(door, 2);
+	close_all(program, 2);
+	close_all(pidfds, 2);
 	return r;
 }
 
@@ -410,6 +256,7 @@ int attach_run(struct guest *guest, const struct attach_request *request, int *r
 		.request = request,
 		.guest = guest,
 		.groups.folder = -1,
+		.stream = -1,
 		.relay = {.guest = {-1, -1, -1}, .ours = {-1, -1, -1}},
 	};
 	enum state state = guest_state(guest->store, guest->name, &attach.record);
@@ -427,6 +274,8 @@ int attach_run(struct guest *guest, const struct attach_request *request, int *r
 	if (r == 0)
 		r = run_inside(&attach, ret_status, err);
 	relay_close(&attach.relay);
+	if (attach.stream >= 0)
+		close(attach.stream);
 	cgroup_entry_close(&attach.groups);
 	confine_free(&attach.confinement);
 	return r;

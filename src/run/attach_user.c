@@ -50,16 +50,10 @@ static bool take_entry(char *line, const char *name, const uint32_t *uid, struct
 }
 
 /* group(5): name:x:gid:member,member */
-static void take_groups(struct attach_user *user)
+static void take_groups(struct attach_user *user, char *table)
 {
-	auto_free char *text = NULL;
-
 	user->groups[user->group_count++] = user->gid;
-	if (file_read(AT_FDCWD, "/etc/group", TABLE_MAX, &text, NULL) < 0)
-		return;
-	char *rest = text;
-
-	for (char *line; (line = strsep(&rest, "\n")) && user->group_count < ATTACH_GROUPS_MAX;) {
+	for (char *line; (line = strsep(&table, "\n")) && user->group_count < ATTACH_GROUPS_MAX;) {
 		char *field[4] = {NULL};
 		uint32_t gid;
 
@@ -73,20 +67,14 @@ static void take_groups(struct attach_user *user)
 	}
 }
 
-int attach_user_find(const char *wanted, struct attach_user *ret, struct err *err)
+int attach_user_choose(const char *wanted, char *passwd, char *group, struct attach_user *ret, struct err *err)
 {
 	struct attach_user user = {.home = "/", .shell = "/bin/sh"};
 	const char *name = wanted ? wanted : "root";
 	uint32_t number = 0;
 	bool by_number = to_id(name, &number), found = false;
-	auto_free char *text = NULL;
-	int r = file_read(AT_FDCWD, "/etc/passwd", TABLE_MAX, &text, NULL);
 
-	if (r < 0 && r != -ENOENT && wanted)
-		return err_num(err, r, "read the guest's /etc/passwd");
-	char *rest = text;
-
-	for (char *line; !found && (line = strsep(&rest, "\n"));)
+	for (char *line; !found && (line = strsep(&passwd, "\n"));)
 		found = take_entry(line, name, by_number ? &number : NULL, &user);
 	if (!found && wanted && !by_number) {
 		(void)err_set(err, ERR_FAILED, "run as user '%.60s': the guest has no such user", wanted);
@@ -98,9 +86,20 @@ int attach_user_find(const char *wanted, struct attach_user *ret, struct err *er
 	}
 	if (!user.shell[0])
 		(void)str_copy(user.shell, sizeof(user.shell), "/bin/sh");
-	take_groups(&user);
+	take_groups(&user, group);
 	*ret = user;
 	return 0;
+}
+
+int attach_user_find(const char *wanted, struct attach_user *ret, struct err *err)
+{
+	auto_free char *passwd = NULL, *group = NULL;
+	int r = file_read(AT_FDCWD, "/etc/passwd", TABLE_MAX, &passwd, NULL);
+
+	if (r < 0 && r != -ENOENT && wanted)
+		return err_num(err, r, "read the guest's /etc/passwd");
+	(void)file_read(AT_FDCWD, "/etc/group", TABLE_MAX, &group, NULL); /* without it there is the user's own group */
+	return attach_user_choose(wanted, passwd, group, ret, err);
 }
 
 int attach_user_become(const struct attach_user *user, struct err *err)

@@ -18,5 +18,7 @@ struct attach_user {
 /* Called inside the guest. wanted: a name, a number or NULL for root; without an entry root is 0:0 with /bin/sh, a number is
  * itself. */
 int attach_user_find(const char *wanted, struct attach_user *ret, struct err *err);
+/* The same from the two files' texts, which are cut to pieces; NULL for one that is not there. */
+int attach_user_choose(const char *wanted, char *passwd, char *group, struct attach_user *ret, struct err *err);
 /* Groups, gid, uid, in this order, for good. */
 int attach_user_become(const struct attach_user *user, struct err *err);

@@ -12,15 +12,17 @@
 #include "../base/file.h"
 #include "../base/str.h"
 #include "../guest/network.h"
+#include "../guest/record.h"
 #include "../guest/workdir.h"
 #include "create.h"
 #include "create_spec.h"
 #include "personalise.h"
 #include "repair.h"
 
-#define NAME_FILE "name" /* in a folder being made: whose it will be */
+#define NAME_FILE "name"   /* in a folder being made: whose it will be */
+#define UNBORN    "unborn" /* in a guest's folder: what makes it has not come to its end */
 
-static int check_free(const struct store *store, const char *name, struct err *err)
+int create_check_free(const struct store *store, const char *name, struct err *err)
 {
 	struct stat st;
 
@@ -51,7 +53,7 @@ int create_check(const struct store *store, const struct create_request *request
 	int r = store_check_name(request->name, err);
 
 	if (r == 0)
-		r = check_free(store, request->name, err);
+		r = create_check_free(store, request->name, err);
 	if (r < 0)
 		return r;
 	personalise_hostname(request->name, hostname);
@@ -76,7 +78,7 @@ static int clear_run(const struct store *store, const char *folder, struct err *
 	if (!file || file_read(store->guests_fd, file, STORE_NAME_MAX + 1, &name, NULL) < 0 || !store_name_valid(name) ||
 	    store_lock_name(store, name, 0, &lock_fd, NULL) < 0)
 		return 0;
-	int r = check_free(store, name, NULL) == 0 ? repair_guest(store, name, err) : 0;
+	int r = create_check_free(store, name, NULL) == 0 ? repair_guest(store, name, err) : 0;
 
 	store_unlock_name(store, name, &lock_fd);
 	return r;
@@ -93,6 +95,43 @@ static int clear_away(const struct store *store, const char *folder, struct err 
 	return r < 0 ? r : workdir_remove(store->guests_fd, folder, err);
 }
 
+/* A guest whose making was killed when it had its name already. One that runs by now is whole. */
+static int sweep_unborn(const struct store *store, const char *name, struct err *err)
+{
+	auto_free char *note = str_format("%s/" UNBORN, name);
+	struct guest *guest = NULL;
+	int lock_fd = -1;
+
+	if (!note || faccessat(store->guests_fd, note, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    store_lock_name(store, name, 0, &lock_fd, NULL) < 0)
+		return 0;
+	int r = guest_open_any(store, name, &guest, NULL);
+
+	if (r < 0) {
+		store_unlock_name(store, name, &lock_fd);
+		return 0;
+	}
+	guest->lock_fd = lock_fd;
+	enum state state;
+
+	r = guest_state_sure(guest, NULL, &state, err);
+	if (r == 0 && state == STATE_BROKEN) {
+		r = repair_guest(store, name, err);
+		state = guest_state_locked(guest, NULL);
+	}
+	if (state == STATE_RUNNING || state == STATE_FROZEN)
+		create_adopt(guest);
+	else if (r == 0 && state == STATE_STOPPED)
+		r = create_discard(guest, err);
+	guest_free(guest);
+	return r;
+}
+
+void create_adopt(struct guest *guest)
+{
+	(void)unlinkat(guest->dir_fd, UNBORN, 0);
+}
+
 int create_sweep(const struct store *store, struct err *err)
 {
 	int again = openat(store->guests_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -107,6 +146,13 @@ int create_sweep(const struct store *store, struct err *err)
 	for (const struct dirent *entry; (entry = readdir(dir));) {
 		auto_close int fd = -1;
 
+		if (entry->d_name[0] != '.') {
+			int swept = sweep_unborn(store, entry->d_name, err);
+
+			if (swept < 0)
+				return swept;
+			continue;
+		}
 		if (!str_starts(entry->d_name, ".new-") && !str_starts(entry->d_name, ".old-"))
 			continue;
 		if (workdir_claim(store->guests_fd, entry->d_name, &fd) < 0)
@@ -142,55 +188,91 @@ int create_discard(struct guest *guest, struct err *err)
 	return clear_away(store, folder, err);
 }
 
-/* What is made in the folder work_fd, which is dropped by the caller when this fails. */
-static int make_guest(const struct store *store, const struct create_request *request, const char *id, int work_fd, int lock_fd,
-		      struct err *err)
+int create_settle(const struct create_work *work, const char *config, struct spec *spec, const struct personalise *what,
+		  struct err *err)
 {
-	auto_spec struct spec *spec = NULL;
-	struct personalise what;
-	char hostname[PERSONALISE_HOSTNAME];
-	int r = create_spec(store, request, &spec, err);
+	struct guest guest = {.store = work->store, .dir_fd = work->fd, .lock_fd = work->lock_fd, .spec = spec};
+	int r = file_replace(work->fd, "config", config, strlen(config), 0600, err);
 
 	if (r < 0)
 		return r;
-	spec->guest.id = strdup(id);
+	r = str_copy(guest.name, sizeof(guest.name), work->name);
+	return r < 0 ? err_num(err, r, "name guest '%s'", work->name) : personalise_guest(&guest, what, err);
+}
+
+/* From an image. */
+static int fill_from_image(const struct create_work *work, void *arg, struct err *err)
+{
+	const struct create_request *request = arg;
+	auto_spec struct spec *spec = NULL;
+	struct personalise what;
+	char hostname[PERSONALISE_HOSTNAME];
+	int r = create_spec(work->store, request, &spec, err);
+
+	if (r < 0)
+		return r;
+	spec->guest.id = strdup(work->id);
 	if (!spec->guest.id)
 		return err_num(err, ENOMEM, "make guest '%s'", request->name);
 	if (!spec->security.privileged) {
-		r = store_ids_take(store, id, &spec->security.ids, err);
+		r = store_ids_take(work->store, work->id, &spec->security.ids, err);
 		if (r < 0)
 			return r;
 	}
-	r = request->storage->clone(work_fd, request->image_fd, err);
+	r = request->storage->clone(work->fd, request->image_fd, err);
 	if (r < 0)
 		return r;
 	auto_free char *text = spec_format(spec);
 
 	if (!text)
 		return err_num(err, ENOMEM, "write the config of guest '%s'", request->name);
-	r = file_replace(work_fd, "config", text, strlen(text), 0600, err);
-	if (r < 0)
-		return r;
-	struct guest guest = {.store = store, .dir_fd = work_fd, .lock_fd = lock_fd, .spec = spec};
-
-	r = str_copy(guest.name, sizeof(guest.name), request->name);
-	if (r < 0)
-		return err_num(err, r, "name guest '%s'", request->name);
 	personalise_hostname(request->name, hostname);
-	fill_personalise(request, id, spec->guest.hostname ? spec->guest.hostname : hostname, &what);
-	return personalise_guest(&guest, &what, err);
+	fill_personalise(request, work->id, spec->guest.hostname ? spec->guest.hostname : hostname, &what);
+	return create_settle(work, text, spec, &what, err);
 }
 
-static int create_locked(const struct store *store, const struct create_request *request, int lock_fd, struct err *err)
+static int fill(const struct create_work *work, const struct create_acts *acts, void *arg, struct err *err)
+{
+	int r = file_replace_quick(work->fd, NAME_FILE, work->name, strlen(work->name), 0600, err);
+
+	if (r == 0 && acts->use)
+		r = file_replace_quick(work->fd, UNBORN, "", 0, 0600, err);
+	if (r == 0)
+		r = acts->fill(work, arg, err);
+	if (r == 0 && unlinkat(work->fd, NAME_FILE, 0) < 0)
+		r = err_sys(err, "put guest '%s' into place", work->name);
+	return r;
+}
+
+/* The guest as others will find it. lock_fd stays the caller's. */
+static int use(const struct store *store, const char *name, int lock_fd, const struct create_acts *acts, void *arg, struct err *err)
+{
+	struct guest *guest = NULL;
+	int r = guest_open(store, name, &guest, err);
+
+	if (r < 0)
+		return r;
+	guest->lock_fd = fcntl(lock_fd, F_DUPFD_CLOEXEC, 0);
+	r = guest->lock_fd < 0 ? err_sys(err, "keep guest '%s' locked", name) : acts->use(guest, arg, err);
+	if (r == 0)
+		create_adopt(guest);
+	else
+		(void)create_discard(guest, NULL); /* the failure is what counts; the next command sweeps */
+	guest_free(guest);
+	return r;
+}
+
+static int create_locked(const struct store *store, const char *name, const struct create_acts *acts, void *arg, int lock_fd,
+			 struct err *err)
 {
 	auto_close int work_fd = -1;
 	char id[33], folder[48];
-	int r = check_free(store, request->name, err);
+	int r = create_check_free(store, name, err);
 
 	if (r == 0)
 		r = create_sweep(store, err);
 	if (r == 0)
-		r = repair_guest(store, request->name, err); /* of a guest that had the name before */
+		r = repair_guest(store, name, err); /* of a guest that had the name before */
 	if (r == 0)
 		r = store_new_id(id, err);
 	if (r < 0)
@@ -199,26 +281,34 @@ static int create_locked(const struct store *store, const struct create_request 
 	r = workdir_make(store->guests_fd, folder, &work_fd, NULL, err);
 	if (r < 0)
 		return r;
-	r = file_replace_quick(work_fd, NAME_FILE, request->name, strlen(request->name), 0600, err);
+	const struct create_work work = {.store = store, .name = name, .id = id, .fd = work_fd, .lock_fd = lock_fd};
+
+	r = fill(&work, acts, arg, err);
 	if (r == 0)
-		r = make_guest(store, request, id, work_fd, lock_fd, err);
-	if (r == 0 && unlinkat(work_fd, NAME_FILE, 0) < 0)
-		r = err_sys(err, "put guest '%s' into place", request->name);
-	if (r == 0)
-		r = workdir_finish(store->guests_fd, folder, work_fd, request->name, false, err);
-	if (r < 0)
+		r = workdir_finish(store->guests_fd, folder, work_fd, name, false, err);
+	if (r < 0) {
 		(void)clear_away(store, folder, NULL); /* the failure is what counts; the next command sweeps */
+		return r;
+	}
+	close(take_fd(&work_fd)); /* its lock would keep others, and ourselves, from removing the guest */
+	return acts->use ? use(store, name, lock_fd, acts, arg, err) : 0;
+}
+
+int create_by(const struct store *store, const char *name, const struct create_acts *acts, void *arg, struct err *err)
+{
+	int lock_fd = -1;
+	int r = store_lock_name(store, name, STORE_LOCK_MS, &lock_fd, err);
+
+	if (r < 0)
+		return r;
+	r = create_locked(store, name, acts, arg, lock_fd, err);
+	store_unlock_name(store, name, &lock_fd);
 	return r;
 }
 
 int create_guest(const struct store *store, const struct create_request *request, struct err *err)
 {
-	int lock_fd = -1;
-	int r = store_lock_name(store, request->name, STORE_LOCK_MS, &lock_fd, err);
+	static const struct create_acts acts = {.fill = fill_from_image};
 
-	if (r < 0)
-		return r;
-	r = create_locked(store, request, lock_fd, err);
-	store_unlock_name(store, request->name, &lock_fd);
-	return r;
+	return create_by(store, request->name, &acts, (void *)request, err);
 }

@@ -15,6 +15,7 @@ struct create_request {
 	const char *config;          /* a config to begin with, isle's or LXC's; NULL: none */
 	const char *const *settings; /* KEY=VALUE, over all else */
 	size_t setting_count;
+	const char *plan; /* NULL: none */
 	bool privileged;
 	bool no_network;
 	const char *hostname;      /* NULL: the guest's name */
@@ -25,6 +26,37 @@ struct create_request {
 
 /* Checks what can be checked before an image is made for it: the name is free, the values are good. */
 int create_check(const struct store *store, const struct create_request *request, struct err *err);
+
+/* A guest that is being made, under a dot-name. */
+struct create_work {
+	const struct store *store;
+	const char *name, *id;
+	int fd;      /* its folder */
+	int lock_fd; /* the name's lock */
+};
+
+struct create_acts {
+	/* Fills the folder. */
+	int (*fill)(const struct create_work *work, void *arg, struct err *err);
+	/* With the guest in its place and locked, before anybody else can have it; NULL: nothing. Where it fails, or is killed
+	 * before the guest runs, there is no guest. */
+	int (*use)(struct guest *guest, void *arg, struct err *err);
+};
+
+/* Takes the name's lock, makes the guest in a folder of its own and renames that into place when it is whole; on failure nothing is
+ * left. */
+int create_by(const struct store *store, const char *name, const struct create_acts *acts, void *arg, struct err *err);
+
+/* The end of `fill`: writes the config and gives the guest its identity. spec: what the text says. */
+struct personalise;
+int create_settle(const struct create_work *work, const char *config, struct spec *spec, const struct personalise *what,
+		  struct err *err);
+
+/* Refuses a name that a guest has. */
+int create_check_free(const struct store *store, const char *name, struct err *err);
+
+/* A guest that is started by its administrator is no half made one any more. */
+void create_adopt(struct guest *guest);
 
 /* Makes the guest under a dot-name and renames it into place when it is whole; on failure nothing is left. Takes the name's lock.
  */

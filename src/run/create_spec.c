@@ -11,6 +11,7 @@
 #include "../base/str.h"
 #include "../guest/image.h"
 #include "../guest/lxc.h"
+#include "../guest/plan.h"
 #include "create_spec.h"
 
 #define CONFIG_MAX (256u << 10)
@@ -72,6 +73,8 @@ static int merge(struct spec *to, const struct spec *from, struct err *err)
 		r = merge_member(to, from, SECTION_NETWORK, from->networks[i].name, err);
 	for (size_t i = 0; r == 0 && i < from->mount_count; i++)
 		r = merge_member(to, from, SECTION_MOUNT, from->mounts[i].name, err);
+	for (size_t i = 0; r == 0 && i < from->device_count; i++)
+		r = merge_member(to, from, SECTION_DEVICE, from->devices[i].name, err);
 	return r;
 }
 
@@ -168,6 +171,16 @@ static int set_networks(const struct create_request *request, struct spec *spec,
 	return r < 0 ? r : put(spec, "network.eth0.address", "auto", err);
 }
 
+/* With what its plan and the host's defaults add. */
+static int check_whole(const struct store *store, const struct spec *spec, struct err *err)
+{
+	auto_spec struct spec *whole = NULL;
+	auto_free char *text = spec_format(spec);
+	int r = text ? spec_check(spec, err) : err_num(err, ENOMEM, "make a config");
+
+	return r < 0 ? r : plan_parse(store, text, strlen(text), "the new config", &whole, err);
+}
+
 int create_spec(const struct store *store, const struct create_request *request, struct spec **ret, struct err *err)
 {
 	auto_spec struct spec *spec = spec_new();
@@ -182,6 +195,8 @@ int create_spec(const struct store *store, const struct create_request *request,
 		r = set_networks(request, spec, err);
 	if (r == 0 && request->privileged)
 		r = put(spec, "security.privileged", "yes", err);
+	if (r == 0 && request->plan)
+		r = put(spec, "guest.plan", request->plan, err);
 	if (r == 0 && request->hostname)
 		r = put(spec, "guest.hostname", request->hostname, err);
 	if (r == 0)
@@ -194,7 +209,7 @@ int create_spec(const struct store *store, const struct create_request *request,
 	if (r == 0)
 		r = apply_settings(request, spec, err);
 	if (r == 0)
-		r = spec_check(spec, err);
+		r = check_whole(store, spec, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&spec);

@@ -19,8 +19,12 @@ static int make_sure_it_is_stopped(struct guest *guest, bool force, struct err *
 		return r;
 	enum state state = guest_state_locked(guest, NULL);
 
-	if (state == STATE_STOPPED)
+	if (state == STATE_STOPPED || (state == STATE_CHECKPOINTED && force))
 		return 0;
+	if (state == STATE_CHECKPOINTED) {
+		(void)err_set(err, ERR_STATE, "destroy it: it sleeps in a checkpoint, with all its processes");
+		return err_hint(err, "--force destroys it all the same");
+	}
 	if (force)
 		return stop_guest(guest, &kill, err);
 	(void)err_set(err, ERR_STATE, "destroy it while it is %s", state_names[state]);

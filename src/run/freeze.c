@@ -17,7 +17,9 @@ int freeze_guest(struct guest *guest, bool freeze, struct err *err)
 		return r;
 	enum state state = guest_state_locked(guest, &record);
 
-	if (state != STATE_RUNNING && state != STATE_FROZEN)
-		return err_set(err, ERR_STATE, "%s it: it is %s", freeze ? "freeze" : "unfreeze", state_names[state]);
+	if (state != STATE_RUNNING && state != STATE_FROZEN) {
+		r = err_set(err, ERR_STATE, "%s it: it is %s", freeze ? "freeze" : "unfreeze", state_names[state]);
+		return state == STATE_STOPPED || state == STATE_CHECKPOINTED ? err_hint(err, "isle start %s", guest->name) : r;
+	}
 	return cgroup_freeze(record.cgroup, freeze, FREEZE_MS, err);
 }

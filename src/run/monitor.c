@@ -6,16 +6,19 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
 #include "../base/fds.h"
+#include "../base/self.h"
 #include "../base/str.h"
+#include "../kernel/cgroup.h"
 #include "monitor.h"
 
-enum { GUEST, RUN, INIT, CONSOLE, CONTROL, KEPT };
+enum { GUEST, RUN, INIT, CONSOLE, CONTROL, NEEDED, OOM_WATCH = NEEDED, OOM_COUNT, KEPT };
 
 /* Marks every descriptor from 3 up close-on-exec, except those kept. */
 static int mark_others(const int kept[KEPT], struct err *err)
@@ -25,7 +28,7 @@ static int mark_others(const int kept[KEPT], struct err *err)
 	if (r < 0)
 		return err_num(err, r, "close descriptors before the monitor runs");
 	for (size_t i = 0; i < KEPT; i++)
-		if (fcntl(kept[i], F_SETFD, 0) < 0)
+		if (kept[i] >= 0 && fcntl(kept[i], F_SETFD, 0) < 0)
 			return err_sys(err, "pass descriptor %d to the monitor", kept[i]);
 	return 0;
 }
@@ -33,7 +36,8 @@ static int mark_others(const int kept[KEPT], struct err *err)
 static void unmark(const int kept[KEPT])
 {
 	for (size_t i = 0; i < KEPT; i++)
-		(void)fcntl(kept[i], F_SETFD, FD_CLOEXEC);
+		if (kept[i] >= 0)
+			(void)fcntl(kept[i], F_SETFD, FD_CLOEXEC);
 }
 
 /* The build tree has isle-monitor beside isle; an installed one is alone in libexec. Of the caller's environment nothing stays:
@@ -44,10 +48,8 @@ static int exec_program(char *const *argv, struct err *err)
 	static const char name[] = "isle-monitor";
 	static char *const environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name));
 
-	if (n > 0) {
-		path[n] = '\0';
+	if (self_path(path, sizeof(path)) == 0) {
 		char *slash = strrchr(path, '/');
 
 		if (slash && str_copy(slash + 1, sizeof(path) - (slash + 1 - path), name) == 0)
@@ -57,17 +59,28 @@ static int exec_program(char *const *argv, struct err *err)
 	return err_sys(err, "run %s", ISLE_LIBEXECDIR "/isle-monitor");
 }
 
+void monitor_hold_term(void)
+{
+	sigset_t term;
+
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &term, NULL);
+}
+
 int monitor_exec(const struct monitor_args *args, struct err *err)
 {
-	int kept[KEPT] = {args->guest_fd, args->run_fd, args->init_pidfd, args->console_fd, args->control_fd};
-	int copies[KEPT] = {-1, -1, -1, -1, -1};
-	char numbers[KEPT][12], pid[12], log_max[24];
+	const struct cgroup_oom *oom = args->oom;
+	int kept[KEPT] = {args->guest_fd,   args->run_fd,          args->init_pidfd,     args->console_fd,
+			  args->control_fd, oom ? oom->watch : -1, oom ? oom->count : -1};
+	int copies[KEPT] = {-1, -1, -1, -1, -1, -1, -1};
+	char numbers[KEPT][12], pid[12], log_max[24], ids[24];
 	int r = 0;
 
 	for (size_t i = 0; i < KEPT && r == 0; i++) {
-		if (kept[i] < 0)
+		if (kept[i] < 0 && i < NEEDED)
 			r = err_num(err, EBADF, "pass descriptors to the monitor");
-		else if (kept[i] < 3) { /* 0 to 2 become /dev/null */
+		else if (kept[i] >= 0 && kept[i] < 3) { /* 0 to 2 become /dev/null */
 			kept[i] = copies[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, 3);
 			if (kept[i] < 0)
 				r = err_sys(err, "copy a descriptor for the monitor");
@@ -80,7 +93,11 @@ int monitor_exec(const struct monitor_args *args, struct err *err)
 	if (r == 0)
 		r = str_print(log_max, sizeof(log_max), "%lu", args->log_max);
 	if (r == 0)
+		r = str_print(ids, sizeof(ids), "%lu", args->ids);
+	if (r == 0)
 		r = mark_others(kept, err);
+	if (r == 0 && args->netns_fd > 2 && fcntl(args->netns_fd, F_SETFD, 0) < 0)
+		r = err_sys(err, "pass descriptor %d to the monitor", args->netns_fd);
 	if (r == 0) {
 		char *argv[] = {
 			(char *)"isle-monitor",
@@ -95,12 +112,18 @@ int monitor_exec(const struct monitor_args *args, struct err *err)
 			numbers[INIT],
 			numbers[CONSOLE],
 			numbers[CONTROL],
+			oom ? numbers[OOM_WATCH] : NULL,
+			numbers[OOM_COUNT],
+			ids,
+			(char *)(args->cgroup ? args->cgroup : ""),
 			NULL,
 		};
 
 		r = exec_program(argv, err);
 	}
 	unmark(kept);
+	if (args->netns_fd > 2)
+		(void)fcntl(args->netns_fd, F_SETFD, FD_CLOEXEC);
 	for (size_t i = 0; i < KEPT; i++)
 		clean_close(&copies[i]);
 	return r;

@@ -13,6 +13,7 @@ struct personalise {
 	const char *root_password; /* NULL: stays locked */
 	bool make_ssh_keys;        /* new SSH host keys where the guest has an SSH server */
 	bool fix_dhcp;             /* isle sets the address itself: DHCP on eth0 is taken out of the guest's start */
+	bool unsynced;             /* whoever makes the guest writes it to disk */
 	bool fix_terminals;        /* there are no virtual terminals: logins on them are taken out of /etc/inittab */
 };
 

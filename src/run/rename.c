@@ -84,6 +84,8 @@ static int check(struct guest *guest, struct err *err)
 	if (state == STATE_STOPPED)
 		return 0;
 	(void)err_set(err, ERR_STATE, "rename it while it is %s", state_names[state]);
+	if (state == STATE_CHECKPOINTED)
+		return err_hint(err, "isle start %s wakes it; then isle stop %s", guest->name, guest->name);
 	return err_hint(err, "isle stop %s", guest->name);
 }
 

@@ -16,15 +16,23 @@
 #include "../base/clean.h"
 #include "../base/fds.h"
 #include "../base/proc.h"
+#include "../base/self.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
+#include "../kernel/systemd.h"
+#include "checkpoint.h"
 #include "console.h"
 #include "control.h"
+#include "devices.h"
+#include "lxcfs.h"
 #include "monitor.h"
 #include "repair.h"
 #include "steps.h"
+#include "thaw.h"
+#include "update.h"
 #include "walk.h"
+#include "workshop.h"
 
 #define DYING_MS      1000
 #define GONE_MS       5000
@@ -93,6 +101,7 @@ int repair_guest(const struct store *store, const char *name, struct err *err)
 			run->record = known;
 		if (run->record.link_count == 0)
 			guess_links(store, name, count, &run->record);
+		devices_hold_network(run);
 		r = clear_personalising(run, err);
 		if (r == 0)
 			r = kill_processes(run, err);
@@ -167,17 +176,46 @@ static int open_for_monitor(struct guest *guest, struct run *run, struct err *er
 	return run->control_fd < 0 ? run->control_fd : 0;
 }
 
+/* Out of the session or the unit of the command that found the guest without a monitor: it would end with that. */
+static void join_scope(struct run *run)
+{
+	struct err err = {0};
+	char folder[RUN_SCOPE_MAX];
+
+	if (run->host->systemd && run_scope_folder(run->guest->store, run->guest->name, folder) == 0 &&
+	    cgroup_enter_leaf(folder, RUN_MONITOR_LEAF, &err) < 0)
+		run_log(run, "its new monitor stays in the session of the command that made it: %s", err.what);
+}
+
+/* Whoever registered it is asked by machinectl terminate, since systemd 258: that must be the monitor of now. */
+static void register_anew(const struct run *run)
+{
+	struct systemd_machine machine;
+	char unit[96];
+
+	if (!run_machine(run, unit, sizeof(unit), &machine))
+		return;
+	systemd_machine_forget(&machine);
+	(void)systemd_machine_register(&machine, NULL); /* before 257 machined knows it still */
+}
+
 static _Noreturn void monitor_anew(struct guest *guest, struct run *run)
 {
 	struct err err = {0};
 	char isle[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", isle, sizeof(isle) - 1);
 
 	(void)setsid();
-	if (len < 0)
+	monitor_hold_term();
+	join_scope(run);
+	register_anew(run);
+	if (self_path(isle, sizeof(isle)) < 0)
 		_exit(1);
-	isle[len] = '\0';
+	/* Without it an interface of the host, had the guest one, might be lost at its end. */
+	auto_close int netns = ns_open(run->record.init_pid, "net", NULL);
+	struct cgroup_oom oom;
+	bool watched = cgroup_oom_open(run->record.cgroup, &oom, NULL) == 0; /* without it kills are counted but not told */
 	struct monitor_args args = {
+		.netns_fd = netns,
 		.name = guest->name,
 		.store_root = guest->store->root,
 		.isle = isle,
@@ -188,6 +226,9 @@ static _Noreturn void monitor_anew(struct guest *guest, struct run *run)
 		.console_fd = run->console_fd,
 		.control_fd = run->control_fd,
 		.log_max = guest->spec->guest.console_log,
+		.oom = watched ? &oom : NULL,
+		.ids = run->record.ids,
+		.cgroup = run->record.cgroup,
 		.is_child = 0,
 	};
 
@@ -236,28 +277,83 @@ static int forget_stop(struct guest *guest, struct record *record, struct err *e
 
 	if (init < 0 || proc_wait_gone(init, 0) == 0)
 		return 0; /* its monitor is at its end */
-	(void)str_copy(record->phase, sizeof(record->phase), "running");
+	(void)str_copy(record->phase, sizeof(record->phase), RECORD_RUNNING);
 	int r = record_save(guest->store, guest->name, record, err);
 
+	return r < 0 ? r : repair_as_needed(guest, err);
+}
+
+/* A checkpoint that was killed: before its note was on disk the guest goes on, after it the guest ends. */
+static int finish_checkpoint(struct guest *guest, struct record *record, struct err *err)
+{
+	char asleep[32];
+
+	int r = checkpoint_asleep(guest->store, guest->name, asleep, err);
+
+	if (r < 0)
+		return r;
+	if (asleep[0])
+		return repair_guest(guest->store, guest->name, err);
+	r = thaw_guest(guest, record, err);
+	if (r < 0)
+		return r;
+	(void)str_copy(record->phase, sizeof(record->phase), RECORD_RUNNING);
+	r = record_save(guest->store, guest->name, record, err);
+	return r < 0 ? r : repair_as_needed(guest, err);
+}
+
+/* A restore that was killed when nothing was left to do but to let the guest's processes go, which criu's end does too. */
+static int finish_waking(struct guest *guest, struct record *record, struct err *err)
+{
+	struct run *run = run_new(guest, RUN_START);
+
+	if (!run)
+		return err_num(err, ENOMEM, "let guest '%s' run on", guest->name);
+	run->record = *record;
+	workshop_clear_group(run);
+	int r = checkpoint_wake(guest, err);
+
+	(void)str_copy(record->phase, sizeof(record->phase), RECORD_RUNNING);
+	if (r == 0)
+		r = record_save(guest->store, guest->name, record, err);
+	run_free(run);
+	checkpoint_delete_spent(guest);
 	return r < 0 ? r : repair_as_needed(guest, err);
 }
 
 int repair_as_needed(struct guest *guest, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state_locked(guest, &record);
+	enum state state;
+	int r = guest_state_sure(guest, &record, &state, err);
 
+	if (r < 0)
+		return r;
+	checkpoint_sweep(guest);
 	if (state == STATE_BROKEN)
 		return repair_guest(guest->store, guest->name, err);
 	if (state == STATE_STOPPING)
 		return forget_stop(guest, &record, err);
 	if (state != STATE_RUNNING && state != STATE_FROZEN)
 		return 0;
+	if (strcmp(record.phase, RECORD_CHECKPOINT) == 0)
+		return finish_checkpoint(guest, &record, err);
+	if (strcmp(record.phase, RECORD_WAKING) == 0)
+		return finish_waking(guest, &record, err);
+	if (record.changing) {
+		update_repair(guest);
+		(void)guest_state_locked(guest, &record);
+	}
 	auto_close int monitor = record_monitor_pidfd(&record);
 
-	if (monitor >= 0)
-		return 0;
-	int r = repair_monitor(guest, err);
+	if (!lxcfs_current(guest->spec, &record))
+		(void)lxcfs_renew(guest, guest->spec, &record,
+				  NULL); /* isle doctor tells of those that have not what they should */
+	r = devices_repair(guest, &record, err);
+
+	if (r < 0 || monitor >= 0)
+		return r;
+	r = repair_monitor(guest, err);
 	auto_close int init = record_init_pidfd(&record);
 
 	/* It could not be given one because it was at its end. */
@@ -274,7 +370,8 @@ void repair_unwatched(const struct store *store, const char *name)
 	struct record record;
 	struct guest *guest = NULL;
 
-	if (record_load(store, name, &record) < 0 || strcmp(record.phase, "running") != 0)
+	if (record_load(store, name, &record) < 0 ||
+	    (strcmp(record.phase, RECORD_RUNNING) != 0 && strcmp(record.phase, RECORD_WAKING) != 0))
 		return;
 	auto_close int monitor = record_monitor_pidfd(&record);
 

@@ -45,7 +45,8 @@ struct run *run_new(struct guest *guest, enum run_mode mode)
 	run->guest = guest;
 	run->spec = guest->spec;
 	run->host = host_get();
-	run->run_fd = run->control_fd = run->console_fd = run->other = run->init_pidfd = run->root = -1;
+	run->run_fd = run->control_fd = run->console_fd = run->other = run->init_pidfd = -1;
+	run->userns = run->root = run->netns_fd = -1;
 	run->groups.folder = -1;
 	for (size_t i = 0; i < RUN_FD_COUNT; i++)
 		run->fd[i] = -1;
@@ -58,8 +59,8 @@ void run_free(struct run *run)
 {
 	if (!run)
 		return;
-	int *const owned[] = {&run->run_fd, &run->log_fd,     &run->control_fd, &run->console_fd,
-			      &run->other,  &run->init_pidfd, &run->root};
+	int *const owned[] = {&run->run_fd,     &run->log_fd, &run->control_fd, &run->console_fd, &run->other,
+			      &run->init_pidfd, &run->userns, &run->root,       &run->netns_fd};
 
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		if (*owned[i] >= 0)
@@ -78,15 +79,36 @@ int run_unit_name(const struct store *store, const char *name, char *ret, size_t
 	return str_print(ret, size, "isle-%s%s%s.scope", name, store->tag[0] ? ":" : "", store->tag);
 }
 
-int run_cgroup_name(const struct store *store, const char *name, enum run_mode mode, char *ret, size_t size)
+bool run_machine(const struct run *run, char *unit, size_t size, struct systemd_machine *ret)
+{
+	if (!run->host->systemd || run_unit_name(run->guest->store, run->guest->name, unit, size) < 0)
+		return false;
+	*ret = (struct systemd_machine){
+		.name = run->guest->name,
+		.id = run->spec ? run->spec->guest.id : NULL,
+		.unit = unit,
+		.leader = run->init_pid > 0 ? run->init_pid : run->record.init_pid,
+	};
+	return true;
+}
+
+int run_scope_folder(const struct store *store, const char *name, char ret[RUN_SCOPE_MAX])
 {
 	char unit[96];
-
-	if (!host_get()->systemd || mode != RUN_START)
-		return str_print(ret, size, "isle%s%s/%s", store->tag[0] ? "-" : "", store->tag, name);
 	int r = run_unit_name(store, name, unit, sizeof(unit));
 
-	return r < 0 ? r : str_print(ret, size, SYSTEMD_SLICE "/%s/limits", unit);
+	return r < 0 ? r : str_print(ret, RUN_SCOPE_MAX, SYSTEMD_SLICE "/%s", unit);
+}
+
+int run_cgroup_name(const struct store *store, const char *name, enum run_mode mode, char *ret, size_t size)
+{
+	char scope[RUN_SCOPE_MAX];
+
+	if (!host_get()->systemd || mode == RUN_PERSONALISE)
+		return str_print(ret, size, "isle%s%s/%s", store->tag[0] ? "-" : "", store->tag, name);
+	int r = run_scope_folder(store, name, scope);
+
+	return r < 0 ? r : str_print(ret, size, "%s/limits", scope);
 }
 
 void run_link_name(const struct store *store, const char *name, size_t n, char ret[16])

@@ -16,16 +16,22 @@
 #include "../base/clean.h"
 #include "../base/message.h"
 #include "../base/proc.h"
+#include "../base/self.h"
 #include "../base/str.h"
+#include "../kernel/inherit.h"
+#include "../kernel/ns.h"
 #include "../kernel/systemd.h"
+#include "create.h"
 #include "monitor.h"
 #include "rename.h"
 #include "repair.h"
+#include "restore.h"
 #include "start.h"
 #include "steps.h"
 #include "walk.h"
 
-#define DYING_MS 1000 /* a process that is about to end does so within this time */
+#define RESTORE_MS 60000 /* for criu */
+#define DYING_MS   1000  /* a process that is about to end does so within this time */
 
 /* What the walking child tells the command that waits; the notify socket comes along where one was asked for. */
 struct report {
@@ -52,22 +58,14 @@ static int receive_report(int fd, int *ret_passed, struct err *err)
 	return report.result;
 }
 
-static int own_program(char path[PATH_MAX])
-{
-	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
-
-	if (len < 0)
-		return -errno;
-	path[len] = '\0';
-	return 0;
-}
-
 /* Nothing depends on it but what machinectl shows, so it is done when the guest already runs. */
 static void register_machine(const struct run *run)
 {
 	struct err err = {0};
+	struct systemd_machine machine;
+	char unit[96];
 
-	if (run->host->systemd && systemd_machine_register(run->guest->name, run->spec->guest.id, run->init_pid, &err) < 0)
+	if (run_machine(run, unit, sizeof(unit), &machine) && systemd_machine_register(&machine, &err) < 0)
 		run_log(run, "not registered with systemd-machined: %s", err.what);
 }
 
@@ -77,9 +75,16 @@ static int turn_into_monitor(struct run *run, struct err *err)
 
 	guest_unlock(run->guest); /* the run is whole: a slow machined must not keep other commands from it */
 	register_machine(run);
-	if (own_program(isle) < 0)
-		return err_sys(err, "find isle's own program");
+	int r = self_path(isle, sizeof(isle));
+
+	if (r < 0)
+		return err_num(err, r, "find isle's own program");
+	/* Without it an interface of the host, had the guest one, might be lost at its end. */
+	auto_close int netns = ns_open(run->init_pid, "net", NULL);
+	struct cgroup_oom oom;
+	bool watched = cgroup_oom_open(run->record.cgroup, &oom, NULL) == 0; /* without it kills are counted but not told */
 	struct monitor_args args = {
+		.netns_fd = netns,
 		.name = run->guest->name,
 		.store_root = run->guest->store->root,
 		.isle = isle,
@@ -90,6 +95,9 @@ static int turn_into_monitor(struct run *run, struct err *err)
 		.console_fd = run->console_fd,
 		.control_fd = run->control_fd,
 		.log_max = run->spec->guest.console_log,
+		.oom = watched ? &oom : NULL,
+		.ids = run->record.ids,
+		.cgroup = run->record.cgroup,
 		.is_child = 1,
 	};
 
@@ -100,10 +108,12 @@ static int walk_and_log(struct run *run, struct err *err)
 {
 	int r = walk_host(run, err);
 
+	if (r == 0)
+		monitor_hold_term(); /* it is for the monitor, and systemd may know the guest for long before there is one */
 	if (r < 0)
 		run_log(run, "start failed at step '%s': %s", err->step, err->what);
 	else
-		run_log(run, "started, init is process %d", run->init_pid);
+		run_log(run, "%s, init is process %d", run->mode == RUN_RESTORE ? "restored" : "started", run->init_pid);
 	return r;
 }
 
@@ -126,10 +136,12 @@ static _Noreturn void walk_and_stay(struct guest *guest, const struct start_requ
 	/* Until the monitor has settled; the guest's side gets its signals back before it executes anything. */
 	for (size_t i = 0; i < sizeof(from_terminals) / sizeof(from_terminals[0]); i++)
 		(void)signal(from_terminals[i], SIG_IGN);
+	inherit_reset(false);
 	(void)chdir("/"); /* else the caller's folder stays busy as long as the guest runs */
-	run = run_new(guest, RUN_START);
+	run = run_new(guest, request->restore ? RUN_RESTORE : RUN_START);
 	if (!run)
 		_exit(1);
+	run->restore = request->restore;
 	run->want_notify = request->wait;
 	int r = walk_and_log(run, &err);
 	(void)send_report(report_fd, r, &err, run->fd[RUN_FD_NOTIFY]); /* nobody listens any more: the guest runs all the same */
@@ -181,13 +193,13 @@ static int wait_until_up(const struct guest *guest, int notify, unsigned timeout
 	}
 }
 
-static int check_state(struct guest *guest, struct err *err)
+int start_may(struct guest *guest, struct err *err)
 {
 	enum state state = guest_state_locked(guest, NULL);
 
 	if (state == STATE_STOPPING)
 		return repair_guest(guest->store, guest->name, err);
-	if (state != STATE_STOPPED) {
+	if (state != STATE_STOPPED && state != STATE_CHECKPOINTED) {
 		int r = repair_as_needed(guest, err);
 		if (r < 0)
 			return r;
@@ -201,6 +213,17 @@ static int check_state(struct guest *guest, struct err *err)
 	return err_hint(err, "isle restart %s starts it anew", guest->name);
 }
 
+/* The starting process was killed. A guest that was restored may be whole without it. */
+static int starter_killed(struct guest *guest, const struct start_request *request, struct err *err)
+{
+	/* The first failure is the one to tell. */
+	if (!request->restore)
+		(void)repair_guest(guest->store, guest->name, NULL);
+	else if (repair_as_needed(guest, NULL) == 0 && guest_state_locked(guest, NULL) == STATE_RUNNING)
+		return 0;
+	return err_set(err, ERR_FAILED, "start the guest: the starting process was killed");
+}
+
 /* The connection's end without a report: most often the child is dead. */
 static bool became_monitor(const struct guest *guest, pid_t child)
 {
@@ -211,14 +234,11 @@ static bool became_monitor(const struct guest *guest, pid_t child)
 	       record.monitor_pid == child;
 }
 
-int start_guest(struct guest *guest, const struct start_request *request, struct err *err)
+static int fork_start(struct guest *guest, const struct start_request *request, struct err *err)
 {
 	int pair[2], passed = -1;
-	int r = check_state(guest, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	rename_finish(guest);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "make a socket pair");
 	fflush(NULL); /* else the child would write what is buffered once more */
@@ -240,23 +260,82 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 		r = 0; /* only its word was lost */
 	if (r == -EPIPE) {
 		(void)waitpid(child, NULL, 0);
-		r = err_set(err, ERR_FAILED, "start the guest: the starting process was killed");
-		(void)repair_guest(guest->store, guest->name, NULL); /* the first failure is the one to tell */
-		return r;
+		return starter_killed(guest, request, err);
 	}
 	if (r < 0) {
 		(void)waitpid(child, NULL, 0);
 		return r;
 	}
-	if (!request->wait)
+	if (!request->wait || request->restore)
 		return 0;
 	guest_unlock(guest); /* a boot may take minutes: others may stop it meanwhile */
 	return wait_until_up(guest, notify, request->wait_ms, err);
 }
 
-void start_plan(struct guest *guest)
+/* A guest that sleeps in a checkpoint wakes from it, or is told to forget it. */
+static int wake(struct guest *guest, const struct start_request *request, const char *id, struct err *err)
 {
-	struct run *run = run_new(guest, RUN_START);
+	struct start_request waking = *request;
+	struct restore restore = {.folder = -1};
+	int r;
+
+	if (request->cold) {
+		r = checkpoint_wake(guest, err);
+		if (r < 0)
+			return r;
+		(void)checkpoint_delete(guest, id, NULL); /* one that is damaged or gone is in nobody's way */
+		return fork_start(guest, request, err);
+	}
+	auto_free char *elsewhere = checkpoint_asleep_at(guest->store, guest->name);
+
+	r = restore_open(guest, id, elsewhere, false, &restore, err);
+	if (r == -ENOENT && elsewhere)
+		return err_hint(
+			err, "isle restore --from FOLDER %s wakes it from where that is now; isle start --cold %s starts it anew",
+			guest->name, guest->name);
+	if (r == -EKEYREJECTED)
+		return err_hint(err, "isle restore --trust-images %s, if you know who made it; isle start --cold %s starts it anew",
+				guest->name, guest->name);
+	if (r == -ENOENT || (r < 0 && err && !err->hint[0]))
+		return err_hint(err, "isle start --cold %s starts it anew", guest->name);
+	if (r < 0)
+		return r;
+	restore.timeout_ms = RESTORE_MS;
+	waking.restore = &restore;
+	r = fork_start(guest, &waking, err);
+	if (r == 0)
+		restore_done(guest, &restore);
+	restore_close(&restore);
+	return r;
+}
+
+int start_guest(struct guest *guest, const struct start_request *request, struct err *err)
+{
+	char id[32];
+	int r = start_may(guest, err);
+
+	if (r < 0)
+		return r;
+	rename_finish(guest);
+	if (request->restore) {
+		r = fork_start(guest, request, err);
+		if (r == 0)
+			restore_done(guest, request->restore);
+		return r;
+	}
+	create_adopt(guest);
+	r = checkpoint_asleep(guest->store, guest->name, id, err);
+	if (r < 0)
+		return r;
+	return id[0] ? wake(guest, request, id, err) : fork_start(guest, request, err);
+}
+
+void start_plan(struct guest *guest, bool cold)
+{
+	char id[32];
+
+	(void)checkpoint_asleep(guest->store, guest->name, id, NULL); /* none: a boot is shown */
+	struct run *run = run_new(guest, id[0] && !cold ? RUN_RESTORE : RUN_START);
 
 	for (size_t i = 0; run && i < step_count; i++)
 		if (step_wanted(&step_table[i], run))

@@ -19,17 +19,26 @@
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../guest/image.h"
+#include "../kernel/bpfcore.h"
+#include "../kernel/bpfmodule.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
+#include "../kernel/privs.h"
 #include "../kernel/systemd.h"
 #include "../storage/storage.h"
 #include "control.h"
+#include "devices.h"
+#include "limits.h"
 #include "mount_options.h"
 #include "steps.h"
+#include "usage.h"
 #include "walk.h"
 
-#define GID_TTY   5
-#define REMOVE_MS 5000
+#define GID_TTY      5
+#define MAKE_TRIES   4
+#define REMOVE_MS    5000
+#define STOP_MS_MAX  600000
+#define STOP_MS_MORE 60000 /* for the lock, and for the end of what was killed */
 
 int step_folder(struct run *run, struct err *err)
 {
@@ -42,7 +51,7 @@ int step_folder(struct run *run, struct err *err)
 		run->run_fd = openat(store->run_fd, run->guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (run->run_fd < 0)
 		return err_sys(err, "open %s/%s", store->run, run->guest->name);
-	(void)str_copy(record->phase, sizeof(record->phase), "starting");
+	(void)str_copy(record->phase, sizeof(record->phase), RECORD_STARTING);
 	int r = proc_boot_id(record->boot_id);
 	if (r < 0)
 		return err_num(err, r, "read this boot's id");
@@ -50,8 +59,11 @@ int step_folder(struct run *run, struct err *err)
 	record->monitor_start = proc_start_time(getpid());
 	record->ids = run->spec->security.privileged ? 0 : run->spec->security.ids;
 	record->starts++;
-	r = record_save(store, run->guest->name, record, err);
-	if (r < 0 || run->mode != RUN_START || run->control_fd >= 0)
+	if (record->ids && run->spec->guest.id)
+		r = store_ids_claim(store, run->spec->guest.id, record->ids, err);
+	if (r == 0)
+		r = record_save(store, run->guest->name, record, err);
+	if (r < 0 || run->mode == RUN_PERSONALISE || run->control_fd >= 0)
 		return r;
 	run->control_fd = control_listen(run->run_fd, err);
 	return run->control_fd < 0 ? run->control_fd : 0;
@@ -68,50 +80,84 @@ void step_folder_undo(struct run *run)
  * scope. After a reboot from inside it is there already. */
 static int enter_scope(struct run *run, struct err *err)
 {
-	char unit[96], folder[160], below[256];
+	char unit[96], folder[RUN_SCOPE_MAX], below[256];
 	auto_free char *description = str_format("isle guest %s", run->guest->name);
 	int r = run_unit_name(run->guest->store, run->guest->name, unit, sizeof(unit));
 
 	if (r == 0)
-		r = str_print(folder, sizeof(folder), SYSTEMD_SLICE "/%s", unit);
+		r = run_scope_folder(run->guest->store, run->guest->name, folder);
 	if (r < 0 || !description)
 		return err_num(err, r < 0 ? r : ENOMEM, "name the scope of guest '%s'", run->guest->name);
 	if (cgroup_of(getpid(), folder, below, sizeof(below)) == 0)
 		return 0;
-	struct systemd_scope scope = {.unit = unit, .description = description, .pid = getpid()};
+	/* The monitor runs `isle stop` then, which has its own patience. */
+	uint64_t patience = run->spec->guest.stop_timeout < STOP_MS_MAX ? run->spec->guest.stop_timeout : STOP_MS_MAX;
+	struct systemd_scope scope = {
+		.unit = unit,
+		.description = description,
+		.machine = run->guest->name,
+		.pid = getpid(),
+		.stop_ms = patience + STOP_MS_MORE,
+	};
 
 	r = systemd_scope_start(&scope, err);
-	return r < 0 ? r : cgroup_enter_leaf(folder, "monitor", err);
+	return r < 0 ? r : cgroup_enter_leaf(folder, RUN_MONITOR_LEAF, err);
+}
+
+/* What this kernel cannot hold is told before anything is made. */
+static int choose_limits(struct run *run, struct cgroup_limits *ret, unsigned *ret_kinds, struct err *err)
+{
+	*ret_kinds = CGROUP_BIT(CGROUP_PROCESSES) | CGROUP_BIT(CGROUP_MEMORY); /* not set, they are a share of the host's */
+	cgroup_limits_none(ret);
+	if (run->mode == RUN_PERSONALISE)
+		return 0;
+	int r = limits_choose(run->guest, run->spec, &run->record, err);
+
+	*ret_kinds |= limits_changed(NULL, run->spec);
+	if (r == 0)
+		r = limits_of(run->guest, run->spec, &run->record, *ret_kinds, ret, err);
+	return r < 0 ? r : cgroup_limits_check(ret, *ret_kinds, err);
+}
+
+static int make_groups(struct run *run, const struct cgroup_limits *limits, unsigned kinds, struct err *err)
+{
+	const char *cgroup = run->record.cgroup;
+	int r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
+
+	if (r == 0)
+		r = cgroup_limit(cgroup, limits, kinds, err);
+	if (r == 0 && limits->number[CGROUP_MEMORY_GUARANTEE] != UINT64_MAX)
+		r = cgroup_share_guarantee(cgroup, err);
+	return r == 0 ? cgroup_entry_open(cgroup, CGROUP_GUEST, &run->groups, err) : r;
 }
 
 int step_cgroup(struct run *run, struct err *err)
 {
-	const struct spec *spec = run->spec;
 	const char *cgroup = run->record.cgroup;
-	struct cgroup_limits limits = {
-		.memory = spec->limits.memory,
-		.swap = spec->limits.swap,
-		.cpus = spec->limits.cpus,
-		.cpu_weight = spec->limits.cpu_weight,
-		.processes = spec->limits.processes,
-		.cpuset = spec->limits.cpuset,
-	};
-	int r = run->host->systemd && run->mode == RUN_START ? enter_scope(run, err) : 0;
+	struct cgroup_limits limits;
+	struct err why;
+	unsigned kinds;
+	int r = choose_limits(run, &limits, &kinds, err);
 
+	if (r == 0 && run->host->systemd && run->mode != RUN_PERSONALISE)
+		r = enter_scope(run, err);
 	/* What a failed undo left has old limits, and the kernel kills what is cloned into a group that was once killed. */
 	if (r == 0 && cgroup_exists(cgroup)) {
 		r = cgroup_kill(cgroup, err);
 		if (r == 0)
 			r = cgroup_remove(cgroup, REMOVE_MS, err);
 	}
-	if (r == 0)
-		r = cgroup_create(cgroup, (uid_t)run->record.ids, err);
-	if (r == 0 && run->mode == RUN_START)
-		r = cgroup_limit(cgroup, &limits, err);
-	if (r == 0 && limits.processes == UINT64_MAX)
-		cgroup_share_processes(cgroup);
-	if (r == 0)
-		r = cgroup_entry_open(cgroup, CGROUP_GUEST, &run->groups, err);
+	if (r < 0)
+		return r;
+	/* systemd, which clears up after a scope of the same name or a sibling, removes groups of v1 that nobody is in. */
+	for (int i = 0; i < MAKE_TRIES; i++) {
+		why = (struct err){0};
+		r = make_groups(run, &limits, kinds, &why);
+		if (r != -ENOENT && r != -ENODEV)
+			break;
+	}
+	if (r < 0 && err)
+		*err = why;
 	return r;
 }
 
@@ -124,6 +170,35 @@ void step_cgroup_undo(struct run *run)
 		run_log(run, "could not remove the control groups: %s", err.what);
 		run->undo_err = err;
 	}
+	(void)cgroup_share_guarantee(run->record.cgroup, NULL); /* too much of it favours the other guests a little */
+}
+
+/* A second wall: what the guest may ask the kernel for is mostly held by its own privileges and filters. */
+int step_module_program(struct run *run, struct err *err)
+{
+	struct err why = {0};
+	int r = bpfmodule_attach(run->record.cgroup, run->guest->store->cache, &why);
+
+	if (r == -EOPNOTSUPP) {
+		run_log(run, "no module program: %s", why.what); /* doctor tells what to do */
+		return 0;
+	}
+	if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
+/* Where the host's handler is no socket, nothing lacks without it. */
+int step_core_program(struct run *run, struct err *err)
+{
+	struct err why = {0};
+	int r = bpfcore_attach(run->record.cgroup, &why);
+
+	if (r == 0 || !bpfcore_needed())
+		return 0;
+	if (err)
+		*err = why;
+	return r;
 }
 
 int step_console(struct run *run, struct err *err)
@@ -148,7 +223,7 @@ int step_console(struct run *run, struct err *err)
 
 int step_filter(struct run *run, struct err *err)
 {
-	return confine_prepare(run->guest->store, run->guest->name, run->spec, &run->confinement, err);
+	return confine_prepare(run->guest, 0, &run->confinement, err);
 }
 
 /* The guest side's end is the child's; both are close-on-exec, which is how the host learns that init runs. */
@@ -201,14 +276,17 @@ int step_clone(struct run *run, struct err *err)
 		how.flags |= CLONE_NEWUSER;
 		how.creator = (uid_t)spec->security.ids;
 	}
-	if (spec->security.time_namespace && run->host->time_namespace)
-		how.flags |= CLONE_NEWTIME;
-	pid_t pid = ns_clone(&how, &run->init_pidfd, err);
+	struct privs_rlimits own;
+
+	privs_limits_save(&own);
+	r = confine_limits(&run->confinement, err);
+	pid_t pid = r < 0 ? r : ns_clone(&how, &run->init_pidfd, err);
 
 	if (pid == 0) {
 		keep_inside(run, inside);
 		return 0;
 	}
+	privs_limits_restore(&own);
 	close(inside);
 	if (pid < 0)
 		return pid;
@@ -223,6 +301,11 @@ int step_id_maps(struct run *run, struct err *err)
 
 static int user_namespace(const struct run *run, struct err *err)
 {
+	if (run->userns >= 0) {
+		int fd = fcntl(run->userns, F_DUPFD_CLOEXEC, 0);
+
+		return fd < 0 ? err_sys(err, "duplicate a descriptor") : fd;
+	}
 	return ns_open(run->init_pid, "user", err);
 }
 
@@ -277,6 +360,11 @@ static int open_source(const struct run *run, const struct spec_mount *mount, co
 			(void)err_hint(err, "create it on the host, or add 'optional' to the mount");
 		return num;
 	}
+	if (!devices_usual(tree)) {
+		(void)err_set(err, ERR_FAILED, "mount %s on %s: it is a device, which the guest could not open", mount->source,
+			      mount->target);
+		return err_hint(err, "give it by a section: [device NAME], source = %s", mount->source);
+	}
 	if (options->idmap && !run->spec->security.privileged) {
 		auto_close int userns = user_namespace(run, err);
 
@@ -286,6 +374,9 @@ static int open_source(const struct run *run, const struct spec_mount *mount, co
 	}
 	if (r == 0 && options->attributes)
 		r = mount_attributes(tree, options->attributes, 0, options->recursive, err);
+	/* Its own mount namespace belongs to the guest: without this its root takes off what the config or the host has put on. */
+	if (r == 0)
+		r = mount_lock(&tree, err);
 	if (r < 0)
 		return r;
 	*ret = take_fd(&tree);
@@ -310,14 +401,51 @@ int step_sources(struct run *run, struct err *err)
 	return 0;
 }
 
-int step_record(struct run *run, struct err *err)
+int step_record_phase(struct run *run, const char *phase, struct err *err)
 {
 	struct record *record = &run->record;
+	uint64_t start = proc_start_time(run->init_pid);
 
-	(void)str_copy(record->phase, sizeof(record->phase), "running");
+	/* Without it nobody would know init again, and the guest would count as gone. */
+	if (start == 0 && record->init_pid == run->init_pid)
+		start = record->init_start;
+	if (start == 0)
+		return err_set(err, ERR_FAILED, "look at the guest's init, process %d", run->init_pid);
+	(void)str_copy(record->phase, sizeof(record->phase), phase);
 	(void)str_copy(record->init_kind, sizeof(record->init_kind), run->init_kind);
 	record->init_pid = run->init_pid;
-	record->init_start = proc_start_time(run->init_pid);
+	record->init_start = start;
 	record->started = (uint64_t)time(NULL);
 	return record_save(run->guest->store, run->guest->name, record, err);
+}
+
+int step_record(struct run *run, struct err *err)
+{
+	struct err why = {0};
+	int r = step_record_phase(run, RECORD_RUNNING, &why);
+
+	/* What was woken runs, and the record says so in its way. */
+	if (r < 0 && run->mode == RUN_RESTORE) {
+		run_log(run, "%s: the next command tries again", why.what);
+		return 0;
+	}
+	if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
+/* What it has used goes on its account while its groups and links are still there to be asked. */
+void step_record_undo(struct run *run)
+{
+	struct err err = {0};
+	const struct usage_recording recording = {
+		.record = &run->record,
+		.memory = run->memory,
+		.disk_age = UINT64_MAX, /* a walk through its files would take long */
+		.ending = true,
+	};
+
+	if (run->mode != RUN_PERSONALISE && run->record.init_start != 0 && run->guest->dir_fd >= 0 &&
+	    cgroup_exists(run->record.cgroup) && usage_record(run->guest, &recording, NULL, &err) < 0)
+		run_log(run, "could not put down what it has used: %s", err.what);
 }

@@ -13,9 +13,13 @@
 #include <unistd.h>
 
 #include "../base/clean.h"
+#include "../base/file.h"
 #include "../base/proc.h"
+#include "../base/status.h"
 #include "../base/str.h"
+#include "../kernel/systemd.h"
 #include "control.h"
+#include "devices.h"
 #include "repair.h"
 #include "start.h"
 #include "steps.h"
@@ -25,6 +29,7 @@
 #define GONE_MS        10000
 #define SHORT_LOCK_MS  500
 #define RELEASE_S      3
+#define AGAIN_MS       1000
 #define REBOOT_PACE_MS 1000 /* a guest that reboots faster than this is slowed down to it */
 
 /* How each init is asked to power off: systemd(1) SIGNALS; inittab(5) powerfail; busybox init's source calls SIGUSR2 poweroff. */
@@ -70,19 +75,51 @@ static int release_monitor(struct run *run)
 	return take_fd(&fd);
 }
 
+/* Whether init has caught or blocked the signal; any other is lost on it without a word (pid_namespaces(7)). Of one that is in
+ * sigtimedwait(2), as busybox's is, the kernel does not show what it waits for: false. */
+static bool hears(pid_t init, int signal)
+{
+	static const char *const masks[] = {"SigBlk", "SigCgt"};
+	auto_free char *text = NULL;
+
+	if (status_read(init, init, &text) < 0)
+		return true; /* nobody knows: then it is asked */
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++)
+		if (status_field(text, masks[i]) && (status_mask(text, masks[i]) >> (signal - 1) & 1))
+			return true;
+	return false;
+}
+
+static unsigned left_until(uint64_t deadline)
+{
+	uint64_t now = proc_now_ms();
+
+	return now < deadline ? (unsigned)(deadline - now) : 0;
+}
+
 static int ask(struct run *run, int init, const struct stop_request *request, struct err *err)
 {
 	int signal = stop_signal(run->spec, run->record.init_kind);
+	uint64_t deadline = proc_now_ms() + request->timeout_ms;
 
 	if (cgroup_frozen(run->record.cgroup)) {
 		int r = cgroup_freeze(run->record.cgroup, false, GONE_MS, err);
 		if (r < 0)
 			return r;
 	}
-	int r = proc_signal(init, signal);
-	if (r < 0 && r != -ESRCH)
-		return err_num(err, r, "ask the guest's init to power off (signal %d)", signal);
-	r = proc_wait_gone(init, (int)request->timeout_ms);
+	int r;
+
+	/* One that was only just started may not listen yet: it is asked until it does. */
+	do {
+		bool heard = hears(run->record.init_pid, signal);
+
+		r = proc_signal(init, signal);
+		if (r < 0 && r != -ESRCH)
+			return err_num(err, r, "ask the guest's init to power off (signal %d)", signal);
+		unsigned left = left_until(deadline);
+
+		r = proc_wait_gone(init, (int)(heard || left < AGAIN_MS ? left : AGAIN_MS));
+	} while (r == -ETIMEDOUT && left_until(deadline) > 0);
 	if (r == 0)
 		return 0;
 	if (!request->keep_asking) {
@@ -110,12 +147,21 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 	auto_close int released = init < 0 || proc_wait_gone(init, 0) == 0 ? -1 : release_monitor(run);
 	int r = -ETIMEDOUT;
 
-	(void)str_copy(run->record.phase, sizeof(run->record.phase), "stopping");
+	struct cgroup_stat before;
+
+	devices_hold_network(run);
+	if (cgroup_stat(run->record.cgroup, &before) == 0 && before.memory != UINT64_MAX)
+		run->memory = before.memory;
+	/* systemd takes a scope's groups away once the monitor has gone too, which may be before they are asked at the end: what
+	 * was used until now is put down in any case. */
+	if (run->host->systemd)
+		step_record_undo(run);
+	(void)str_copy(run->record.phase, sizeof(run->record.phase), RECORD_STOPPING);
 	(void)record_save(run->guest->store, run->guest->name, &run->record, NULL); /* only what list shows meanwhile */
 	if (init >= 0 && !request->kill) {
 		r = ask(run, init, request, err);
 		if (r < 0 && request->keep_asking) {
-			(void)str_copy(run->record.phase, sizeof(run->record.phase), "running");
+			(void)str_copy(run->record.phase, sizeof(run->record.phase), RECORD_RUNNING);
 			(void)record_save(run->guest->store, run->guest->name, &run->record, NULL);
 			return r;
 		}
@@ -150,27 +196,69 @@ int stop_lock(struct guest *guest, bool *ret_ended, struct err *err)
 	return guest_lock(guest, STORE_LOCK_MS, err);
 }
 
+/* A checkpoint or a wake that was killed is finished first: it may sleep, its init may stand still, or be noted to sleep. Who kills
+ * need not let it go on before. */
+static bool is_half_done(enum state state, const struct record *record, bool kill)
+{
+	return (state == STATE_RUNNING || state == STATE_FROZEN) &&
+	       (strcmp(record->phase, RECORD_WAKING) == 0 || (!kill && strcmp(record->phase, RECORD_CHECKPOINT) == 0));
+}
+
 int stop_guest(struct guest *guest, const struct stop_request *request, struct err *err)
 {
 	struct record record;
-	enum state state = guest_state_locked(guest, &record);
+	enum state state;
+	int r = guest_state_sure(guest, &record, &state, err);
 
+	if (r < 0)
+		return r;
+	if (is_half_done(state, &record, request->kill)) {
+		r = repair_as_needed(guest, err);
+		if (r < 0)
+			return r;
+		state = guest_state_locked(guest, &record);
+	}
 	if (state == STATE_BROKEN) {
-		int r = repair_guest(guest->store, guest->name, err);
+		r = repair_guest(guest->store, guest->name, err);
 		return r < 0 ? r : err_set(err, ERR_STATE, "stop it: it is stopped (what a killed run had left is cleared up)");
 	}
-	if (!state_may_go(state, STATE_STOPPING))
-		return err_set(err, ERR_STATE, "stop it: it is %s", state_names[state]);
+	if (!state_may_go(state, STATE_STOPPING)) {
+		r = err_set(err, ERR_STATE, "stop it: it is %s", state_names[state]);
+
+		return state == STATE_CHECKPOINTED ? err_hint(err, "isle start %s wakes it; isle start --cold %s starts it anew",
+							      guest->name, guest->name)
+						   : r;
+	}
 	struct run *run = run_new(guest, RUN_START);
 
 	if (!run)
 		return err_num(err, ENOMEM, "stop the guest");
 	run->record = record;
 	run->run_fd = openat(guest->store->run_fd, guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = run->run_fd < 0 ? err_sys(err, "open %s/%s", guest->store->run, guest->name) : stop_running(run, request, err);
+	r = run->run_fd < 0 ? err_sys(err, "open %s/%s", guest->store->run, guest->name) : stop_running(run, request, err);
 
 	run_free(run);
 	return r;
+}
+
+/* Whether systemd ends the guest's scope just now: a reboot would start in there what it is about to kill. Else a SIGTERM that
+ * waits, which is blocked, is machined's, for whom an init's end is the guest's. */
+static bool scope_ends(const struct run *run)
+{
+	const struct timespec at_once = {0};
+	struct systemd_machine machine;
+	sigset_t term;
+	char unit[96];
+
+	if (!run_machine(run, unit, sizeof(unit), &machine))
+		return false;
+	systemd_machine_forget(&machine);
+	if (systemd_unit_ends(unit))
+		return true;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	(void)sigtimedwait(&term, NULL, &at_once); /* none waits, as a rule */
+	return false;
 }
 
 /* A reboot keeps the run folder with its control socket, the console and this process. */
@@ -179,6 +267,8 @@ static int start_again(struct run *run, const struct stop_after *after, struct e
 	run->console_fd = after->console_fd;
 	run->control_fd = after->control_fd;
 	run->run_fd = after->run_fd;
+	step_record_undo(run);
+	step_interfaces_undo(run);
 	step_network_undo(run);
 	step_cgroup_undo(run);
 	run->undo_err = (struct err){0}; /* the start that follows clears up or says why it cannot */
@@ -209,7 +299,7 @@ int stop_after(const struct store *store, const struct stop_after *after, struct
 	struct run *run = r == 0 ? run_new(guest, RUN_START) : NULL;
 
 	if (run && record_load(store, after->name, &run->record) == 0 && run->record.monitor_pid == getpid()) {
-		if (strcmp(after->how, "reboot") == 0 && !guest->faulty) {
+		if (strcmp(after->how, "reboot") == 0 && !guest->faulty && !scope_ends(run)) {
 			r = start_again(run, after, err);
 		} else {
 			run_log(run, "ended by itself (%s)%s", after->how, guest->faulty ? "; its config has a fault" : "");

@@ -13,7 +13,10 @@
 #include "../base/path.h"
 #include "../base/str.h"
 #include "../kernel/mount.h"
+#include "devices.h"
+#include "devnode.h"
 #include "steps.h"
+#include "system_mounts.h"
 
 #define SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
@@ -70,13 +73,39 @@ static const struct mask {
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define MASKS        "run/host/.empty"
 
-static int mount_one(int root, const struct system_mount *row, struct err *err)
+bool system_mounts_node(const char *name)
 {
+	for (size_t i = 0; i < COUNT(node_table); i++)
+		if (strcmp(node_table[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+#define OPTIONS_MAX 12
+
+/* The terminals that the config grants stand for those of the table. */
+static void own_options(const struct spec *spec, const struct system_mount *row, char number[24], const char *ret[OPTIONS_MAX])
+{
+	size_t i = 0;
+
+	(void)str_print(number, 24, "%llu", (unsigned long long)spec->limits.terminals);
+	for (; row->options && row->options[i] && i < OPTIONS_MAX - 1; i++)
+		ret[i] = i % 2 == 1 && strcmp(row->options[i - 1], "max") == 0 ? number : row->options[i];
+	ret[i] = NULL;
+}
+
+static int mount_one(int root, const struct spec *spec, const struct system_mount *row, struct err *err)
+{
+	const char *options[OPTIONS_MAX];
+	char number[24];
+
+	own_options(spec, row, number, options);
+
 	auto_close int target = path_make_in_root(root, row->target, 0755);
 
 	if (target < 0)
 		return err_num(err, target, "make /%s in the guest", row->target);
-	auto_close int mount = mount_new(row->type, row->options, row->attributes, err);
+	auto_close int mount = mount_new(row->type, options, row->attributes, err);
 
 	if (mount < 0)
 		return mount;
@@ -88,7 +117,7 @@ int step_system_mounts(struct run *run, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < COUNT(mount_table); i++)
-		r = mount_one(run->root, &mount_table[i], err);
+		r = mount_one(run->root, run->spec, &mount_table[i], err);
 	return r;
 }
 
@@ -113,6 +142,22 @@ static int bind_console(struct run *run, int dev, struct err *err)
 	return bind_node(dev, run->record.console, "console", false, err);
 }
 
+/* What the config gives. The folders and files below are the guest's from here on, as all of its /dev. */
+static int place_devices(struct run *run, int dev, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->record.device_count; i++) {
+		const struct record_device *device = &run->record.devices[i];
+		auto_close int tree = take_fd(&run->fd[RUN_FD_DEVICE + i]);
+		const struct devnode node = {.mode = S_IFMT}; /* nothing can be there yet */
+
+		if (tree >= 0)
+			r = devnode_place(dev, tree, devices_path(device), &node, err);
+	}
+	return r;
+}
+
 int step_devices(struct run *run, struct err *err)
 {
 	auto_close int dev = path_open_in_root(run->root, "dev", O_RDONLY | O_DIRECTORY, 0);
@@ -134,6 +179,8 @@ int step_devices(struct run *run, struct err *err)
 			r = err_sys(err, "make /dev/%s in the guest", link_table[i].name);
 	if (r == 0)
 		r = bind_console(run, dev, err);
+	if (r == 0)
+		r = place_devices(run, dev, err);
 	(void)umask(mask);
 	return r;
 }
@@ -196,29 +243,55 @@ static int cover(int root, int empty, const char *path, const char *with, struct
 	return mount_attach(copy, target, path, err);
 }
 
-/* /proc/sys is the host's but for what hangs on the guest's network namespace. */
+/* What of /proc/sys hangs on the guest's own network, UTS and IPC namespaces; one that this kernel lacks is passed over. */
+static const char *const own_sysctls[] = {
+	"net",           "fs/mqueue",     "kernel/hostname", "kernel/domainname",
+	"kernel/shmall", "kernel/shmmax", "kernel/shmmni",   "kernel/shm_rmid_forced",
+	"kernel/msgmax", "kernel/msgmnb", "kernel/msgmni",   "kernel/sem",
+};
+
+/* A copy of the entry as it is now, to be put in its own place again. */
+static int copy_entry(int root, const char *path, struct err *err)
+{
+	auto_close int at = path_open_in_root(root, path, O_PATH | O_NOFOLLOW, 0);
+
+	return at < 0 ? at : mount_copy(at, "", false, err);
+}
+
+static int put_back(int root, int tree, const char *path, struct err *err)
+{
+	auto_close int at = path_open_in_root(root, path, O_PATH | O_NOFOLLOW, 0);
+
+	return at < 0 ? err_num(err, at, "open /%s in the guest", path) : mount_attach(tree, at, path, err);
+}
+
+/* /proc/sys is the host's but for the guest's own: a read-only copy covers the whole, and writable copies of parts cover that. */
 static int protect_sysctls(int root, struct err *err)
 {
-	auto_close int sys_at = path_open_in_root(root, "proc/sys", O_PATH | O_NOFOLLOW, 0);
-	auto_close int own_net = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
+	int own[COUNT(own_sysctls)];
+	auto_close int sys = copy_entry(root, "proc/sys", err);
+	char path[48];
 
-	if (sys_at < 0 || own_net < 0)
-		return err_num(err, sys_at < 0 ? sys_at : own_net, "open /proc/sys in the guest");
-	auto_close int sys = mount_copy(sys_at, "", false, err);
-	auto_close int net = sys < 0 ? -1 : mount_copy(own_net, "", false, err);
-
-	if (sys < 0 || net < 0)
-		return sys < 0 ? sys : net;
+	if (sys < 0)
+		return err_num(err, sys, "open /proc/sys in the guest");
+	/* Copied before: what is copied of a read-only mount is read-only. */
+	for (size_t i = 0; i < COUNT(own); i++) {
+		(void)str_print(path, sizeof(path), "proc/sys/%s", own_sysctls[i]);
+		own[i] = copy_entry(root, path, NULL);
+	}
 	int r = mount_attributes(sys, MOUNT_ATTR_RDONLY, 0, false, err);
-	if (r == 0)
-		r = mount_attach(sys, sys_at, "proc/sys", err);
-	if (r < 0)
-		return r;
-	auto_close int net_at = path_open_in_root(root, "proc/sys/net", O_PATH | O_NOFOLLOW, 0);
 
-	if (net_at < 0)
-		return err_num(err, net_at, "open /proc/sys/net in the guest");
-	return mount_attach(net, net_at, "proc/sys/net", err);
+	if (r == 0)
+		r = put_back(root, sys, "proc/sys", err);
+	for (size_t i = 0; i < COUNT(own); i++) {
+		if (own[i] < 0)
+			continue;
+		(void)str_print(path, sizeof(path), "proc/sys/%s", own_sysctls[i]);
+		if (r == 0)
+			r = put_back(root, own[i], path, err);
+		close(own[i]);
+	}
+	return r;
 }
 
 int step_masks(struct run *run, struct err *err)

@@ -3,68 +3,115 @@
 
 #include <string.h>
 
+#include "../base/str.h"
 #include "../guest/record.h"
-#include "../kernel/cgroup.h"
+#include "limits.h"
+#include "lxcfs.h"
 #include "update.h"
 
-bool update_is_live(const struct key *key, const void *old, const void *now)
+bool update_is_live(const struct key *key)
 {
-	if (!(key->live & UPDATE_FACETS))
-		return false;
-	return !(key->live & FACET_CGROUP) || key->type->is_set(key, (const char *)now + key->offset);
+	return key->live & UPDATE_FACETS;
 }
 
-static struct cgroup_limits limits_of(const struct spec *spec)
+/* A limit below what is used is no failure where the guest could give up what is too much, or only may have no more of. */
+static void add_notes(const struct guest *guest, const char *cgroup, const struct cgroup_uses *before, unsigned kinds,
+		      struct buf *notes)
 {
-	return (struct cgroup_limits){
-		.memory = spec->limits.memory,
-		.swap = spec->limits.swap,
-		.cpus = spec->limits.cpus,
-		.cpu_weight = spec->limits.cpu_weight,
-		.processes = spec->limits.processes,
-		.cpuset = spec->limits.cpuset,
-	};
+	struct cgroup_uses after;
+	char from[16], to[16];
+
+	if (!notes || cgroup_uses(cgroup, &after) < 0)
+		return;
+	const struct cgroup_use *memory = &after.of[CGROUP_MEMORY], *processes = &after.of[CGROUP_PROCESSES];
+
+	if ((kinds & CGROUP_BIT(CGROUP_MEMORY)) && before->of[CGROUP_MEMORY].use != UINT64_MAX &&
+	    before->of[CGROUP_MEMORY].use > memory->limit) {
+		str_show_size(before->of[CGROUP_MEMORY].use, from);
+		str_show_size(memory->use, to);
+		buf_addf(notes, "'%s' used %s of memory and gave up what was too much: it uses %s now\n", guest->name, from, to);
+	}
+	if ((kinds & CGROUP_BIT(CGROUP_PROCESSES)) && processes->use != UINT64_MAX && processes->use > processes->limit)
+		buf_addf(notes, "'%s' has %llu processes, more than %llu: none ends, and none can begin until they are fewer\n",
+			 guest->name, (unsigned long long)processes->use, (unsigned long long)processes->limit);
 }
 
-static bool same_text(const char *a, const char *b)
+static int set_limits(struct guest *guest, const struct spec *old, const struct record *record, unsigned kinds, struct err *err)
 {
-	return a == b || (a && b && !strcmp(a, b));
+	struct cgroup_limits limits;
+	int r = limits_of(guest, guest->spec, record, kinds, &limits, err);
+
+	if (r == 0)
+		r = cgroup_limits_check(&limits, kinds, err);
+	if (r == 0)
+		r = cgroup_limit(record->cgroup, &limits, kinds, err);
+	if (r < 0 || !(kinds & CGROUP_BIT(CGROUP_MEMORY_GUARANTEE)))
+		return r;
+	r = cgroup_share_guarantee(record->cgroup, err);
+	if (r < 0 && old && limits_of(guest, old, record, kinds, &limits, NULL) == 0)
+		(void)cgroup_limit(record->cgroup, &limits, kinds, NULL); /* the first fault is the one to tell */
+	return r;
 }
 
-/* Leaves in limits only what differs from other: a write of the same value could fail for reasons of its own. */
-static bool keep_changes(struct cgroup_limits *limits, const struct cgroup_limits *other)
+static int apply(struct guest *guest, const struct spec *old, struct record *record, unsigned kinds, struct buf *notes,
+		 struct err *err)
 {
-	/* Memory and swap are one on cgroup v1 (memory.memsw). */
-	if (limits->memory == other->memory && limits->swap == other->swap)
-		limits->memory = limits->swap = UINT64_MAX;
-	if (limits->cpus == other->cpus)
-		limits->cpus = UINT64_MAX;
-	if (limits->cpu_weight == other->cpu_weight)
-		limits->cpu_weight = UINT64_MAX;
-	if (limits->processes == other->processes)
-		limits->processes = UINT64_MAX;
-	if (same_text(limits->cpuset, other->cpuset))
-		limits->cpuset = NULL;
-	return limits->memory != UINT64_MAX || limits->swap != UINT64_MAX || limits->cpus != UINT64_MAX ||
-	       limits->cpu_weight != UINT64_MAX || limits->processes != UINT64_MAX || limits->cpuset;
+	struct cgroup_uses before;
+	const struct record was = *record;
+	int r = kinds & CGROUP_BIT(CGROUP_CPUSET) ? limits_choose(guest, guest->spec, record, err) : 0;
+
+	if (r == 0 && cgroup_uses(record->cgroup, &before) < 0)
+		r = err_set(err, ERR_STATE, "change the limits of a guest that has just ended");
+	if (r == 0)
+		r = set_limits(guest, old, record, kinds, err);
+	if (r == 0)
+		add_notes(guest, record->cgroup, &before, kinds, notes);
+	/* The record is of what holds. */
+	if (strcmp(was.cpuset, record->cpuset) != 0) {
+		int saved = record_save(guest->store, guest->name, r == 0 ? record : &was, r == 0 ? err : NULL);
+
+		r = r == 0 ? saved : r;
+	}
+	return r;
 }
 
-int update_apply(struct guest *guest, const struct spec *old, unsigned facets, struct err *err)
+int update_apply(struct guest *guest, const struct spec *old, unsigned kinds, struct buf *notes, struct err *err)
 {
 	struct record record;
 	enum state state = guest_state_locked(guest, &record);
 
-	if (!(facets & FACET_CGROUP) || (state != STATE_RUNNING && state != STATE_FROZEN))
-		return 0;
-	const struct cgroup_limits before = limits_of(old), after = limits_of(guest->spec);
-	struct cgroup_limits wanted = after, undo = before;
+	if (old)
+		kinds |= limits_changed(old, guest->spec);
+	if ((state == STATE_RUNNING || state == STATE_FROZEN) && old && old->guest.lxcfs != guest->spec->guest.lxcfs) {
+		int r = lxcfs_renew(guest, guest->spec, &record, err);
 
-	if (!keep_changes(&wanted, &before))
+		if (r < 0)
+			return r;
+	}
+	if (!kinds || (state != STATE_RUNNING && state != STATE_FROZEN))
 		return 0;
-	int r = cgroup_limit(record.cgroup, &wanted, err);
+	int r = apply(guest, old, &record, kinds, notes, err);
 
-	if (r < 0 && keep_changes(&undo, &after))
-		(void)cgroup_limit(record.cgroup, &undo,
-				   NULL); /* what was set before the one that failed; nothing more can be done */
+	if (r < 0 && old)
+		(void)lxcfs_renew(guest, old, &record, NULL); /* the first fault is the one to tell */
 	return r;
+}
+
+int update_mark(struct guest *guest, bool changing, struct err *err)
+{
+	struct record record;
+	enum state state = guest_state_locked(guest, &record);
+
+	if ((state != STATE_RUNNING && state != STATE_FROZEN) || record.changing == changing)
+		return 0;
+	record.changing = changing;
+	int r = record_save(guest->store, guest->name, &record, err);
+
+	return r < 0 ? r : 1;
+}
+
+void update_repair(struct guest *guest)
+{
+	if (update_apply(guest, NULL, CGROUP_ALL, NULL, NULL) == 0)
+		(void)update_mark(guest, false, NULL);
 }

@@ -51,18 +51,17 @@ static void trace(const struct run *run, const struct step *step, const char *wh
 }
 
 /* A blocked signal is queued even for a namespace's init, which otherwise ignores SIGCONT and SIGSTOP alike. */
-static void hold(const struct run *run, const struct step *step)
+void walk_hold(const char *step, pid_t pid)
 {
 	const char *held = getenv("ISLE_HOLD");
 	sigset_t set;
 
-	if (!held || strcmp(held, step->name) != 0)
+	if (!held || strcmp(held, step) != 0)
 		return;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCONT);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT %d lets it go on\n", step->name,
-		run->inside ? run->init_pid : getpid());
+	dprintf(STDERR_FILENO, "isle: held before step '%s'; kill -CONT %d lets it go on\n", step, pid);
 	(void)sigwaitinfo(&set, NULL);
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -80,7 +79,7 @@ static int do_step(struct run *run, const struct step *step, struct err *err)
 	uint64_t since = clock_ns();
 	int r = 0;
 
-	hold(run, step);
+	walk_hold(step->name, run->inside ? run->init_pid : getpid());
 	if (fault_asked(step, "kill"))
 		_exit(137); /* a namespace's init cannot kill itself by signal */
 	if (fault_asked(step, "fail"))

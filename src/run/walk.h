@@ -24,5 +24,9 @@ void walk_back(struct run *run);
 /* After walk_back: 0, or why something is left. */
 int walk_undone(const struct run *run, struct err *err);
 
-/* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it; ISLE_FAULT=STEP:HOW with HOW
+/* Waits for SIGCONT where ISLE_HOLD names this step; pid is the caller's as the host counts. */
+void walk_hold(const char *step, pid_t pid);
+
+/* Environment: ISLE_TRACE=1 prints the walk on stderr; ISLE_HOLD=STEP waits for SIGCONT before it, and ISLE_HOLD='criu NOTICE' at
+ * one of criu's (pre-dump, network-lock, post-dump, setup-namespaces, post-restore, pre-resume...); ISLE_FAULT=STEP:HOW with HOW
  * fail, fail-after, kill, kill-after or kill-undo is for tests. */

@@ -1,10 +1,11 @@
-/* Whole trees of files: copied with everything that makes a system of them, and measured. */
+/* Whole trees of files: copied with everything that makes a system of them. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "../base/clean.h"
+#include "../base/file.h"
 #include "../base/str.h"
 #include "copy.h"
 
@@ -32,7 +35,6 @@ struct tree {
 	size_t twin_count, twin_room; /* open addressing; twin_room is a power of two */
 	char path[PATH_MAX];          /* of the entry in hand, below the root */
 	size_t path_len;
-	uint64_t bytes;
 	int depth;
 	struct err *err;
 };
@@ -221,7 +223,7 @@ static int copy_data(struct tree *tree, int src, int dst, const struct stat *st)
 static int copy_file(struct tree *tree, int src_dir, int dst_dir, const char *name, const struct stat *seen)
 {
 	if (seen->st_nlink > 1) {
-		const char *first;
+		const char *first = NULL;
 		int r = twin_meet(tree, seen->st_ino, &first);
 
 		if (r < 0)
@@ -296,9 +298,7 @@ static int copy_entry(struct tree *tree, int src_dir, int dst_dir, const char *n
 	return 0; /* devices and sockets */
 }
 
-static int usage_entry(struct tree *tree, int dir, const char *name);
-
-/* Copies (dst >= 0) or measures each entry of the folder src, which it takes over. */
+/* Copies each entry of the folder src, which it takes over. */
 static int each_entry(struct tree *tree, int src, int dst)
 {
 	auto_closedir DIR *dir = fdopendir(src);
@@ -321,7 +321,7 @@ static int each_entry(struct tree *tree, int src, int dst)
 		int r = path_push(tree, entry->d_name);
 
 		if (r == 0)
-			r = dst >= 0 ? copy_entry(tree, src, dst, entry->d_name) : usage_entry(tree, src, entry->d_name);
+			r = copy_entry(tree, src, dst, entry->d_name);
 		if (r < 0)
 			return r;
 		path_cut(tree, len);
@@ -368,44 +368,32 @@ int copy_tree(int src_fd, int dst_fd, const char *name, struct err *err)
 	return copy_folder(&tree, src_fd, dst_fd, name);
 }
 
-static int usage_entry(struct tree *tree, int dir, const char *name)
+int copy_take(int src_fd, int dst_fd, const char *name, struct err *err)
 {
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : fail(tree, "look at");
-	if (st.st_dev != tree->dev)
+	if (renameat2(src_fd, name, dst_fd, name, RENAME_NOREPLACE) == 0)
 		return 0;
-	if (!S_ISDIR(st.st_mode)) {
-		const char *first = NULL;
-
-		if (st.st_nlink > 1 && twin_meet(tree, st.st_ino, &first) < 0)
-			return -ENOMEM;
-		if (!first)
-			tree->bytes += (uint64_t)st.st_blocks * 512;
-		return 0;
-	}
-	tree->bytes += (uint64_t)st.st_blocks * 512;
-	if (++tree->depth > DEPTH_MAX)
-		return err_num(tree->err, ELOOP, "measure a tree nested too deeply: %.150s", tree->path);
-	int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = fd >= 0 ? each_entry(tree, fd, -1) : errno == ENOENT ? 0 : fail(tree, "open");
-
-	tree->depth--;
-	return r;
+	return errno == EXDEV ? copy_tree(src_fd, dst_fd, name, err) : err_sys(err, "move %s", name);
 }
 
-int copy_usage(int dir_fd, const char *name, uint64_t *ret, struct err *err)
+int copy_replace(int from_fd, int dst_fd, const char *name, const struct copy_moment *moment, struct err *err)
 {
-	auto_tree struct tree tree = {.root_fd = -1, .err = err};
-	struct stat st;
+	static const char beside[] = ".new-load";
+	int r = file_remove_tree(dst_fd, beside, err);
 
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_sys(err, "look at %s", name);
-	tree.dev = st.st_dev;
-	int r = usage_entry(&tree, dir_fd, name);
+	if (r < 0)
+		return r;
+	if (mkdirat(dst_fd, beside, 0700) < 0)
+		return err_sys(err, "make a folder for the copy of %s", name);
+	auto_close int at = openat(dst_fd, beside, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+	r = at < 0 ? err_sys(err, "open the folder for the copy of %s", name) : copy_tree(from_fd, at, name, err);
+	if (r == 0 && syncfs(at) < 0)
+		r = err_sys(err, "write the copy of %s to disk", name);
 	if (r == 0)
-		*ret = tree.bytes;
-	return r;
+		r = moment->fn(moment->arg, err);
+	if (r == 0 && renameat2(at, name, dst_fd, name, RENAME_EXCHANGE) < 0)
+		r = err_sys(err, "put the copy of %s in its place", name);
+	int gone = file_remove_tree(dst_fd, beside, r == 0 ? err : NULL);
+
+	return r < 0 ? r : gone;
 }

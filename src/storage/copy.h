@@ -1,7 +1,5 @@
-/* Whole trees of files: copied with everything that makes a system of them, and measured. */
+/* Whole trees of files: copied with everything that makes a system of them. */
 #pragma once
-
-#include <stdint.h>
 
 #include "../base/err.h"
 
@@ -10,5 +8,14 @@
  * mounts below are left out. -EEXIST when dst_fd has it already; what was begun stays behind on failure. */
 int copy_tree(int src_fd, int dst_fd, const char *name, struct err *err);
 
-/* Bytes on disk of the folder `name`, a file with several names counted once. */
-int copy_usage(int dir_fd, const char *name, uint64_t *ret, struct err *err);
+/* The same, but what lies on the same file system is moved. */
+int copy_take(int src_fd, int dst_fd, const char *name, struct err *err);
+
+/* Called when a copy is whole and on disk, before it takes the place of what was there; a failure keeps that. */
+struct copy_moment {
+	int (*fn)(void *arg, struct err *err);
+	void *arg;
+};
+
+/* Puts a copy of from_fd's folder `name` in the place of dst_fd's, which goes only when the copy is whole and on disk. */
+int copy_replace(int from_fd, int dst_fd, const char *name, const struct copy_moment *moment, struct err *err);

@@ -6,6 +6,7 @@
 #include "layer.h"
 #include "storage.h"
 #include "copy.h"
+#include "measure.h"
 
 static int dir_usable(int dir_fd, struct err *err)
 {
@@ -30,7 +31,22 @@ static int dir_mount(const struct storage_place *place, int userns_fd, int *ret_
 
 static int dir_usage(int guest_fd, uint64_t *ret, struct err *err)
 {
-	return copy_usage(guest_fd, "rootfs", ret, err);
+	return measure_folder(guest_fd, "rootfs", ret, err);
+}
+
+static int dir_save(int guest_fd, int into_fd, struct err *err)
+{
+	return copy_tree(guest_fd, into_fd, "rootfs", err);
+}
+
+static int dir_copy(int from_fd, int guest_fd, bool take, struct err *err)
+{
+	return take ? copy_take(from_fd, guest_fd, "rootfs", err) : copy_tree(from_fd, guest_fd, "rootfs", err);
+}
+
+static int dir_load(int guest_fd, int from_fd, const struct copy_moment *moment, struct err *err)
+{
+	return copy_replace(from_fd, guest_fd, "rootfs", moment, err);
 }
 
 const struct storage storage_dir = {
@@ -38,6 +54,9 @@ const struct storage storage_dir = {
 	.doc = "a plain folder: shares no file with other guests, takes the image's size",
 	.usable = dir_usable,
 	.clone = dir_clone,
+	.copy = dir_copy,
 	.mount = dir_mount,
+	.save = dir_save,
+	.load = dir_load,
 	.usage = dir_usage,
 };

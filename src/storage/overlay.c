@@ -18,21 +18,11 @@
 #include "../base/str.h"
 #include "overlay.h"
 #include "copy.h"
+#include "measure.h"
 
 /* Any ids do for a probe; nothing is left that they own. */
 #define PROBE_ID  524288
 #define PROBE_MAP "0 524288 65536\n"
-
-static int overlay_mount(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err)
-{
-	if (place->image_fd < 0)
-		return err_set(err, ERR_FAILED, "mount the overlay of %s: its image is gone", place->guest_path);
-	int r = overlay_mount_by_fd(place, userns_fd, ret_fd, NULL);
-
-	if (r == 0)
-		return 0;
-	return overlay_mount_by_path(place, userns_fd, ret_fd, err);
-}
 
 static int make_like(int dir_fd, const char *name, const struct stat *st, struct err *err)
 {
@@ -57,6 +47,45 @@ static int overlay_clone(int guest_fd, int image_fd, struct err *err)
 	int r = make_like(guest_fd, "upper", &st, err);
 
 	return r < 0 ? r : make_like(guest_fd, "work", &root, err);
+}
+
+static int mount_either_way(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err)
+{
+	int r = overlay_mount_by_fd(place, userns_fd, ret_fd, NULL);
+
+	return r == 0 ? 0 : overlay_mount_by_path(place, userns_fd, ret_fd, err);
+}
+
+/* Guest and image came from another disk or host: what the upper layer knows of the image's files is where they lay there. The
+ * kernel finds them by name instead and notes it anew. What it kept in `work` goes too. */
+static int take_root(const struct storage_place *place, struct err *err)
+{
+	const struct stat root = {.st_mode = 0700};
+	auto_close int upper = openat(place->guest_fd, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = upper < 0 ? err_sys(err, "open the overlay's folder upper") : overlay_forget_origin(upper, err);
+
+	if (r == 0)
+		r = file_remove_tree(place->guest_fd, "work", err);
+	return r < 0 ? r : make_like(place->guest_fd, "work", &root, err);
+}
+
+static int overlay_mount(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err)
+{
+	struct err said = {0};
+
+	if (place->image_fd < 0)
+		return err_set(err, ERR_FAILED, "mount the overlay of %s: its image is gone", place->guest_path);
+	int r = mount_either_way(place, userns_fd, ret_fd, &said);
+
+	if (r == -ESTALE) {
+		said = (struct err){0};
+		r = take_root(place, &said);
+		if (r == 0)
+			r = mount_either_way(place, userns_fd, ret_fd, &said);
+	}
+	if (r < 0 && err)
+		*err = said;
+	return r;
 }
 
 /* A user namespace to map probe layers with; its only process is killed by userns_end. */
@@ -155,7 +184,32 @@ static int overlay_usable(int dir_fd, struct err *err)
 
 static int overlay_usage(int guest_fd, uint64_t *ret, struct err *err)
 {
-	return copy_usage(guest_fd, "upper", ret, err);
+	return measure_folder(guest_fd, "upper", ret, err);
+}
+
+static int overlay_save(int guest_fd, int into_fd, struct err *err)
+{
+	return copy_tree(guest_fd, into_fd, "upper", err);
+}
+
+/* What lies in `work` belongs to the files that go, the index of their hard links above all. */
+static int overlay_load(int guest_fd, int from_fd, const struct copy_moment *moment, struct err *err)
+{
+	const struct stat root = {.st_mode = 0700};
+	int r = copy_replace(from_fd, guest_fd, "upper", moment, err);
+
+	if (r == 0)
+		r = file_remove_tree(guest_fd, "work", err);
+	return r < 0 ? r : make_like(guest_fd, "work", &root, err);
+}
+
+/* `work` is made anew: what lies in there belongs to the other's. */
+static int overlay_copy(int from_fd, int guest_fd, bool take, struct err *err)
+{
+	const struct stat root = {.st_mode = 0700};
+	int r = take ? copy_take(from_fd, guest_fd, "upper", err) : copy_tree(from_fd, guest_fd, "upper", err);
+
+	return r < 0 ? r : make_like(guest_fd, "work", &root, err);
 }
 
 const struct storage storage_overlay = {
@@ -163,6 +217,9 @@ const struct storage storage_overlay = {
 	.doc = "the guest's changes over the image: made in no time, shares the image's files with its other guests",
 	.usable = overlay_usable,
 	.clone = overlay_clone,
+	.copy = overlay_copy,
 	.mount = overlay_mount,
+	.save = overlay_save,
+	.load = overlay_load,
 	.usage = overlay_usage,
 };

@@ -1,9 +1,11 @@
 /* How guests' root file systems are kept: the list of storages and their vtable. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../base/err.h"
+#include "copy.h"
 
 struct storage_place {
 	int guest_fd;           /* guests/NAME */
@@ -20,9 +22,17 @@ struct storage {
 	/* Fills guest_fd (the guest's new folder, still under its dot-name) from the image folder image_fd (holding rootfs/).
 	 * Ids stay as in the image (0-based). Never leaves guest_fd's folder. */
 	int (*clone)(int guest_fd, int image_fd, struct err *err);
+	/* Fills guest_fd, a new guest's folder, with a copy of another guest's files: those of its folder, or of one that `save`
+	 * filled. take: they are not needed there any more. */
+	int (*copy)(int from_fd, int guest_fd, bool take, struct err *err);
 	/* A detached mount of the guest's root: *ret_fd. userns_fd >= 0: id-mapped with that user namespace.
 	 * Nothing is added to the caller's mount table. */
 	int (*mount)(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err);
+	/* Copies the guest's own files into the folder into_fd, for a moment that is kept. */
+	int (*save)(int guest_fd, int into_fd, struct err *err);
+	/* Puts the files that `save` copied to from_fd in the place of the guest's own (moment: see copy_replace). The guest does
+	 * not run. */
+	int (*load)(int guest_fd, int from_fd, const struct copy_moment *moment, struct err *err);
 	/* Bytes the guest's own files take on disk. */
 	int (*usage)(int guest_fd, uint64_t *ret, struct err *err);
 };

@@ -42,7 +42,6 @@ static void unpack_end(struct unpack *unpack)
 	for (size_t i = 0; i < unpack->folder_count; i++)
 		free(unpack->folders[i].name);
 	free(unpack->folders);
-	clean_close(&unpack->root_fd);
 }
 #define auto_unpack __attribute__((cleanup(unpack_end)))
 
@@ -61,16 +60,14 @@ static int fail(struct unpack *unpack, const char *what)
 	return err_num(unpack->err, num, "%s '%.120s'", what, name ? name : "");
 }
 
-/* The name below the root: "/" and "./" in front are dropped, ".." is refused. NULL when it is no name. */
+/* The name below the root without "./" in front. NULL for one that leads elsewhere: absolute, with "..", or too long. */
 static const char *plain_name(const char *name)
 {
-	for (;;) {
-		if (*name == '/')
-			name++;
-		else if (name[0] == '.' && (name[1] == '/' || !name[1]))
-			name++;
-		else
-			break;
+	if (*name == '/')
+		return NULL;
+	while (name[0] == '.' && (name[1] == '/' || !name[1])) {
+		name++;
+		name += strspn(name, "/");
 	}
 	for (const char *part = name; *part;) {
 		size_t len = strcspn(part, "/");
@@ -230,7 +227,8 @@ static int write_data(struct unpack *unpack, int fd)
 			return 0;
 		if (r < ARCHIVE_WARN)
 			return read_failure(unpack);
-		if (at < 0 || (uint64_t)at > unpack->limits->bytes || len > unpack->limits->bytes - unpack->bytes)
+		/* Neither in all nor, for holes in it, by itself. */
+		if (at < 0 || len > unpack->limits->bytes - unpack->bytes || (uint64_t)at > unpack->limits->bytes - len)
 			return refuse(unpack, "the archive is larger than allowed");
 		unpack->bytes += len;
 		for (size_t put = 0; put < len;) {
@@ -407,13 +405,10 @@ static int set_folder_times(struct unpack *unpack)
 	return 0;
 }
 
-int unpack_entries(struct archive *archive, const struct unpack_limits *limits, struct err *err)
+int unpack_entries(struct archive *archive, int root_fd, const struct unpack_limits *limits, struct err *err)
 {
-	auto_unpack struct unpack unpack = {.archive = archive, .limits = limits, .root_fd = -1, .name = "", .err = err};
+	auto_unpack struct unpack unpack = {.archive = archive, .limits = limits, .root_fd = root_fd, .name = "", .err = err};
 
-	unpack.root_fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (unpack.root_fd < 0)
-		return err_sys(err, "open the target");
 	for (;;) {
 		int r = archive_read_next_header(archive, &unpack.entry);
 
@@ -427,6 +422,8 @@ int unpack_entries(struct archive *archive, const struct unpack_limits *limits, 
 		const char *name = archive_entry_pathname(unpack.entry);
 
 		unpack.name = name ? name : "";
+		if (*unpack.name == '/')
+			return refuse(&unpack, "its name is absolute");
 		name = name ? plain_name(name) : NULL;
 		if (!name)
 			return refuse(&unpack, "its name leads out of the target");

@@ -35,7 +35,8 @@
 int sandbox_open(int dir_fd, int *ret_fd, struct err *err)
 {
 	auto_close int root_fd = open_tree(dir_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+	/* Not shared with the mount that it copies: what is shared cannot be pivoted to. */
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, .propagation = MS_PRIVATE};
 
 	if (root_fd < 0)
 		return err_sys(err, "open the target as a mount");
@@ -66,7 +67,8 @@ static int limit(int resource, uint64_t value, struct err *err)
 
 static int set_limits(const struct unpack_limits *limits, struct err *err)
 {
-	int r = limit(RLIMIT_CORE, 0, err);
+	/* Not 0, with which the kernel does run a core handler, as the host's root (core(5)). */
+	int r = limit(RLIMIT_CORE, 1, err);
 
 	if (r == 0 && !SANITIZED)
 		r = limit(RLIMIT_AS, MEMORY_MAX, err);

@@ -20,5 +20,5 @@ int sandbox_open(int dir_fd, int *ret_fd, struct err *err);
  * files' owners and modes take, no system calls but those for files. The caller has cloned it into namespaces of its own. */
 int sandbox_enter(int root_fd, const struct unpack_limits *limits, struct err *err);
 
-/* Unpacks into the working folder, which is the root. err names the entry. */
-int unpack_entries(struct archive *archive, const struct unpack_limits *limits, struct err *err);
+/* Unpacks into the folder root_fd, and nowhere else. err names the entry. */
+int unpack_entries(struct archive *archive, int root_fd, const struct unpack_limits *limits, struct err *err);

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 
+import sleep
 from measure import Failed, Samples, now, wait_until
 from peers import prefer_self, private_kib
 
@@ -34,6 +35,21 @@ ROWS = {
     "scale": Row("start of the last 50 of many guests against the first 50", ratio=1.5, other="first50"),
 }
 ROWS["exec"].ratio["nsenter"] = 1.5
+ROWS |= {
+    "frozen": Row("checkpoint of an idle busybox: the guest stands still"),
+    "sleep": Row("checkpoint of an idle busybox, the command"),
+    "wake": Row("restore of an idle busybox, the command"),
+    "frozen-256": Row("the same with 256 MiB dirty"),
+    "sleep-256": Row("the same with 256 MiB dirty"),
+    "wake-256": Row("the same with 256 MiB dirty"),
+    "clone": Row("clone of a running busybox"),
+    "clone-of-4": Row("four clones at once, each"),
+    "frozen-debian": Row("checkpoint of an idle Debian 12: it stands still", limit=250),
+    "sleep-debian": Row("checkpoint of an idle Debian 12, the command"),
+    "wake-debian": Row("restore of an idle Debian 12, the command", limit=200),
+    "clone-debian": Row("clone of a running Debian 12"),
+    "clone-of-4-debian": Row("four clones at once, each", limit=250),
+}
 
 
 class Bench:
@@ -245,6 +261,31 @@ def scale(bench):
     bench.notes.append(f"scale: {len(names)} guests ran")
 
 
+def sleep_rows(suffix):
+    def record(side, slept, frozen, woken):
+        for name, value in (("sleep", slept), ("frozen", frozen), ("wake", woken)):
+            if value is not None:
+                ROWS[name + suffix].samples.add(side, value)
+
+    return record
+
+
+def sleeping(bench):
+    folder = os.path.dirname(bench.isle.folder)
+    sleep.measure(bench, folder, {"idle": sleep_rows(""), "dirty": sleep_rows("-256")})
+    bench.isle.create("cloned")
+    bench.runner.run(bench.isle.start_command("cloned"))
+    sleep.clone(bench, "cloned", lambda name, ms: ROWS[name].samples.add("isle", ms))
+    bench.isle.destroy("cloned")
+
+
+def sleeping_debian(bench):
+    record = sleep_rows("-debian")
+    sleep.debian(bench, "deep", lambda *times: record("isle", *times))
+    sleep.clone(bench, "deep", lambda name, ms: ROWS[f"{name}-debian"].samples.add("isle", ms))
+    bench.isle.destroy("deep")
+
+
 GROUPS = {
     "start": start_stop,
     "exec": run_in,
@@ -254,4 +295,6 @@ GROUPS = {
     "sshd": sshd,
     "debootstrap": debootstrap,
     "scale": scale,
+    "sleep": sleeping,
+    "sleep-debian": sleeping_debian,
 }

@@ -143,6 +143,6 @@ shows() {
 	says 'red '
 	works "$E2E_HERE/terminal" -- "$ISLE" log --console one
 	says '\x1b]0;title\x07text'
-	isle log --console one | grep -q $'\033\]0;title\007text'
+	isle log --raw --console one | grep -q $'\033\]0;title\007text'
 	fails 3 isle log nobody
 }

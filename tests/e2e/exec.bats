@@ -38,6 +38,21 @@ teardown_file() {
 	fails 126 isle exec one -- /etc
 }
 
+# The process that enters the guest is held for a moment after it has made the one that is to be the program, which is then first with its word.
+@test "exec: a program that is quicker than the process that brought it in" {
+	local slow=(strace -f -o /dev/null -e trace=clone3 -e inject=clone3:delay_exit=200000)
+	run timeout 60 "${slow[@]}" "$ISLE" exec --tty one -- tty </dev/null
+	is status 0 "$status"
+	says /dev/pts/
+	run -127 timeout 60 "${slow[@]}" "$ISLE" exec one -- no-such-command
+}
+
+@test "exec: a program is looked for where the guest has it, whatever the caller's PATH is" {
+	run env PATH=/nowhere "$ISLE" exec one -- true
+	is status 0 "$status"
+	run -127 isle exec --env PATH=/nowhere one -- true
+}
+
 @test "exec: wrong usage, no such guest, wrong state" {
 	fails 2 isle exec one
 	fails 2 isle exec

@@ -103,6 +103,15 @@ teardown_file() {
 	for text in alpha running "$(init_pid alpha)" "$(address alpha)" eth0 '64' 'first of all' busybox; do says "$text"; done
 	works isle info gamma
 	says stopped
+	# What AppArmor holds it by, or that there is none to do so.
+	if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then
+		works isle info alpha
+		says "isle_$E2E_TAG-alpha (enforce)"
+		is label "isle_$E2E_TAG-alpha (enforce)" "$(field alpha .apparmor)"
+	else
+		says 'AppArmor:       not in this kernel'
+		is label null "$(field alpha .apparmor)"
+	fi
 	fails 3 isle info nobody
 	fails 3 isle info alpa
 	says "alpha"

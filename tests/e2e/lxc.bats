@@ -111,9 +111,3 @@ teardown_file() {
 	isle stop --kill two
 	isle destroy two
 }
-
-@test "lxc: LXC's debian template runs unchanged" {
-	path=/usr/share/lxc/templates/lxc-debian
-	[ -x "$path" ] || skip "$path is not installed (package lxc-templates)"
-	skip 'it downloads, and this place has no network'
-}

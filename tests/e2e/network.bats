@@ -9,7 +9,10 @@ setup_file() {
 }
 
 teardown() {
-	if [ -e "$ISLE_PATH/guests/three" ]; then isle destroy -q --force three; fi
+	local name
+	for name in three four; do
+		[ ! -e "$ISLE_PATH/guests/$name" ] || isle destroy -q --force "$name"
+	done
 }
 
 teardown_file() {
@@ -17,7 +20,7 @@ teardown_file() {
 	for link in $(ip -o link show type bridge | awk -F': ' '{ print $2 }'); do
 		case $link in isle0 | "isle$E2E_TAG") ;; *) ip link del "$link" ;; esac
 	done
-	rm -f "$ISLE_PATH"/networks/second
+	rm -f "$ISLE_PATH"/networks/second "$ISLE_PATH"/networks/walled
 	end_of_file
 }
 
@@ -127,7 +130,11 @@ bridge() {
 
 @test "network: a static address" {
 	where=$(address one)
-	free=${where%.*}.251
+	# Addresses are as good as random: one that neither of the others has.
+	for last in 251 252 253; do
+		free=${where%.*}.$last
+		[ "$free" = "$where" ] || [ -n "$(find "$ISLE_PATH/leases" -name "$free")" ] || break
+	done
 	make_guest three --set "network.eth0.address=$free/24" --set network.eth0.address6=none
 	isle start three
 	is address "$free" "$(address three)"
@@ -141,6 +148,7 @@ bridge() {
 	make_guest three --set "network.eth0.address=$(address one)/24"
 	fails 1 isle start three
 	says "$(address one)"
+	says 'guest one has it'
 	is state stopped "$(state three)"
 	run cgroups_left
 	says_not three
@@ -237,4 +245,119 @@ bridge() {
 	is addresses 10 "$(for name in $names; do address "$name"; done | sort -u | wc -l)"
 	# shellcheck disable=SC2086
 	isle destroy -q --force $names
+}
+
+@test "network: a static address outside the subnet is refused, and the subnet is named" {
+	make_guest three --set network.eth0.address=192.0.2.77/24
+	fails 1 isle start three
+	says 192.0.2.77
+	says "outside the network's subnet"
+	isle config three set network.eth0.address=auto network.eth0.address6=2001:db8::77/64 >/dev/null
+	fails 1 isle start three
+	says 2001:db8::77
+	is 'links left' '' "$(ip -o link show | grep -o "is$E2E_TAG-three" || :)"
+}
+
+# Two more networks: NAME...
+make_networks() {
+	local name number=7
+	for name; do
+		printf '[network]\nbridge = e2e%s\naddress4 = 10.231.%s.1/24\naddress6 = fd00:e2e:%s::1/64\n' "$name" "$number" "$number" >"$ISLE_PATH/networks/$name"
+		number=$((number + 1))
+	done
+}
+
+cannot_reach() {
+	run isle exec "$1" -- ping -c 2 -W 1 "$2"
+	[ "$status" -ne 0 ] || flunk "$1 reaches $2"
+}
+
+@test "network: guests of one network reach those of another only when both networks are routed" {
+	make_networks second walled
+	make_guest three --set network.eth0.link=second
+	make_guest four --set network.eth0.link=walled
+	isle start three four
+	reaches three 10.231.7.1
+	host_reaches "$(address four)"
+	cannot_reach three "$(address four)"
+	cannot_reach four "$(address three)"
+	cannot_reach three "$(address6 four)"
+	cannot_reach three "$(address one)"
+	# What the host itself listens on is reached, at any of its addresses.
+	reaches three 10.231.8.1
+	isle stop --kill three four
+	echo 'routed = yes' >>"$ISLE_PATH/networks/second"
+	isle start three four
+	cannot_reach three "$(address four)"
+	isle stop --kill three four
+	echo 'routed = yes' >>"$ISLE_PATH/networks/walled"
+	isle start three four
+	reaches three "$(address four)"
+	reaches four "$(address6 three)"
+	cannot_reach three "$(address one)"
+}
+
+@test "network: isolated guests reach the host and others, and not each other, by way of the host either" {
+	make_guest three four
+	isle start three four
+	reaches three "$(address four)"
+	by_the_host() {
+		isle exec three -- ip route replace "$(address four)" via "$(gateway three)"
+		isle exec four -- ip route replace "$(address three)" via "$(gateway four)"
+	}
+	by_the_host
+	reaches three "$(address four)"
+	isle stop --kill three four
+	isle config three set network.eth0.isolated=yes >/dev/null
+	isle config four set network.eth0.isolated=yes >/dev/null
+	isle start three four
+	cannot_reach three "$(address four)"
+	cannot_reach four "$(address6 three)"
+	by_the_host
+	cannot_reach three "$(address four)"
+	reaches three "$(address one)"
+	reaches one "$(address6 three)"
+	reaches three "$(gateway three)"
+	fails 1 isle config three set network.eth0.spoofing=allow
+	says isolated
+}
+
+@test "network: where the kernel has no rules on bridges only a guest that may spoof is started" {
+	needs cc
+	mkdir "$BATS_TEST_TMPDIR/lib"
+	cat >"$BATS_TEST_TMPDIR/nft.c" <<-'END'
+		#include <string.h>
+		static int bridge;
+		void *nft_ctx_new(unsigned flags) { return &bridge; }
+		void nft_ctx_free(void *ctx) {}
+		int nft_ctx_buffer_error(void *ctx) { return 0; }
+		int nft_ctx_buffer_output(void *ctx) { return 0; }
+		const char *nft_ctx_get_error_buffer(void *ctx) { return "Error: Could not process rule: Operation not supported"; }
+		int nft_run_cmd_from_buffer(void *ctx, const char *text) { return strstr(text, "table bridge") ? -1 : 0; }
+	END
+	cc -shared -fPIC -w -o "$BATS_TEST_TMPDIR/lib/libnftables.so.1" "$BATS_TEST_TMPDIR/nft.c"
+	make_guest three
+	nft delete table bridge isle
+	LD_LIBRARY_PATH=$BATS_TEST_TMPDIR/lib fails 1 isle start three
+	says CONFIG_NF_TABLES_BRIDGE
+	says 'spoofing = allow'
+	is state stopped "$(state three)"
+	is 'links left' '' "$(ip -o link show | grep -o "is$E2E_TAG-three" || :)"
+	isle config three set network.eth0.spoofing=allow >/dev/null
+	LD_LIBRARY_PATH=$BATS_TEST_TMPDIR/lib isle start three
+	reaches three "$(gateway three)"
+	isle doctor --rules
+}
+
+@test "network: a guest whose addresses isle does not know is told of" {
+	ip link add e2eadopted type bridge
+	ip link set e2eadopted up
+	printf '[network]\nbridge = e2eadopted\nadopted = yes\n' >"$ISLE_PATH/networks/second"
+	make_guest three --set network.eth0.link=second
+	works isle start three
+	says 'isle knows no address of eth0'
+	isle stop --kill three
+	isle config three set network.eth0.spoofing=addresses >/dev/null
+	works isle start three
+	says_not 'knows no address'
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Two administrators at once.
+# shellcheck disable=SC2154 # hold_at sets command and walker
 load lib
 bats_require_minimum_version 1.5.0
 
@@ -111,16 +112,14 @@ together() {
 	isle start one
 	# A start that is held before its first step holds the lock.
 	isle stop --kill one
-	ISLE_HOLD='run folder' "$ISLE" start one >"$BATS_TEST_TMPDIR/held" 2>&1 3>&- &
-	holder=$!
-	wait_until 10 grep -q held "$BATS_TEST_TMPDIR/held"
+	hold_at 'run folder' start one
 	begun=$(milliseconds)
 	fails 5 isle stop one
 	[ $(($(milliseconds) - begun)) -lt $((30000 * E2E_SLOW)) ]
 	says 'held by'
-	says "$holder"
-	for pid in $(pgrep -P "$holder"); do kill -CONT "$pid"; done
-	wait "$holder"
+	says "$command"
+	kill -CONT "$walker"
+	wait "$command"
 	is state running "$(state one)"
 }
 
@@ -138,5 +137,34 @@ together() {
 		isle info --json one | jq -e '.name == "one"' >/dev/null
 	done
 	wait "$worker"
+	assert_nothing_left one
+}
+
+@test "race: limits are changed while the guest starts, stops and restarts" {
+	local number
+	(
+		for _ in 1 2 3 4 5 6 7 8; do
+			"$ISLE" start one
+			"$ISLE" restart --kill one
+			"$ISLE" stop --kill one
+		done
+		"$ISLE" start one
+	) >/dev/null 2>&1 3>&- &
+	worker=$!
+	for ((number = 100; ; number++)); do
+		# Two administrators: one of them changes two keys.
+		"$ISLE" limit one memory=$((number))M processes=$number 3>&- &
+		isle config one set limits.cpus=0.$((number % 9 + 1))
+		wait $!
+		kill -0 "$worker" 2>/dev/null || break
+	done
+	wait "$worker"
+	is state running "$(state one)"
+	isle limit --json one | jq -r '.limits | [.memory, .processes, .cpus] | (map(.limit), map(.config)) | map(tostring) | join(" ")' >"$BATS_TEST_TMPDIR/limits"
+	is 'what holds and what the config says' 1 "$(uniq "$BATS_TEST_TMPDIR/limits" | wc -l)"
+	is memory $((number * 1048576)) "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/limits" | head -n 1)"
+	echo "# $((number - 99)) changes of each" >&3
+	isle stop --kill one
+	isle config one unset limits.memory limits.processes limits.cpus
 	assert_nothing_left one
 }

@@ -142,6 +142,15 @@ make_stubborn() {
 	assert_nothing_left one two
 }
 
+@test "stop --all: a frozen guest is one that runs" {
+	make_guest two
+	isle start two
+	isle freeze one
+	isle stop --all --kill
+	is "state of one" stopped "$(state one)"
+	is "state of two" stopped "$(state two)"
+}
+
 @test "stop: one that fails does not keep the others" {
 	run isle stop --kill one nobody
 	[ "$status" -eq 3 ] || flunk "status $status"
@@ -168,4 +177,19 @@ make_stubborn() {
 	before=$(init_pid one)
 	isle stop --kill --reboot one
 	isnt init "$before" "$(init_pid one)"
+}
+
+@test "stop: a guest that was only just started is asked when its init can hear it" {
+	make_guest slow
+	isle start slow
+	isle exec slow -- sh -c 'printf "#!/bin/sh\nsleep 3\nexec /sbin/init\n" >/slow-init; chmod 755 /slow-init'
+	isle stop --kill slow
+	isle config slow set guest.init=/slow-init guest.stop-signal=SIGUSR2 guest.stop-timeout=40s
+	isle start slow
+	begun=$(milliseconds)
+	isle stop slow
+	[ $(($(milliseconds) - begun)) -lt 30000 ] || flunk 'it was asked before it could hear'
+	works isle log --events slow
+	[[ ${lines[-1]} == *Z\ stopped ]] || flunk "$output"
+	isle destroy slow
 }

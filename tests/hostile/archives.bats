@@ -48,7 +48,7 @@ refused() {
 	tarball dots <<<'add("../../../../../../'"$bait"'/dots")'
 	refused dots
 	tarball absolute <<<'add("'"$bait"'/absolute")'
-	unpack absolute
+	refused absolute
 	tarball through <<-END
 		add("out", tarfile.SYMTYPE, "$bait")
 		add("out/through")
@@ -89,6 +89,52 @@ refused() {
 		    f.write(i.tobuf(tarfile.GNU_FORMAT))
 	END
 	refused sparse
+}
+
+@test "archives: the process that unpacks has namespaces of its own of every kind, few calls and no capability over the host" {
+	local unpacker parent child='' kind
+	[ -x "${ISLE%/*}/isle-unpack" ] || [ -x "${ISLE%/*}/../libexec/isle/isle-unpack" ] || skip 'isle-unpack is not beside isle'
+	unpacker=${ISLE%/*}/isle-unpack
+	[ -x "$unpacker" ] || unpacker=${ISLE%/*}/../libexec/isle/isle-unpack
+	mkdir "$BATS_TEST_TMPDIR/root"
+	tarball good <<<''
+	mkfifo "$BATS_TEST_TMPDIR/slow"
+	"$unpacker" - "$BATS_TEST_TMPDIR/root" <"$BATS_TEST_TMPDIR/slow" &
+	parent=$!
+	exec 5>"$BATS_TEST_TMPDIR/slow"
+	head -c 100000 "$BATS_TEST_TMPDIR/good.tar" >&5
+	begun() { [ -d "$BATS_TEST_TMPDIR/root/sbin" ]; }
+	wait_until 10 begun
+	# shellcheck disable=SC2317 # called below
+	has_child() { child=$(pgrep -P "$parent"); }
+	wait_until 10 has_child
+	for kind in user mnt pid net uts ipc cgroup; do
+		isnt "$kind namespace" "$(readlink /proc/self/ns/$kind)" "$(readlink "/proc/$child/ns/$kind")"
+	done
+	is 'ids' '0 0 65536' "$(awk '{ print $1, $2, $3 }' "/proc/$child/uid_map")"
+	is 'filter' 2 "$(sed -n 's/^Seccomp:.//p' "/proc/$child/status")"
+	is 'no new privileges' 1 "$(sed -n 's/^NoNewPrivs:.//p' "/proc/$child/status")"
+	# chown, dac_override, fowner, fsetid and setfcap, in its user namespace
+	is 'capabilities' 000000008000001b "$(sed -n 's/^CapEff:.//p' "/proc/$child/status")"
+	is 'core limit' '1 1' "$(awk '/core file/ { print $5, $6 }' "/proc/$child/limits")"
+	is 'what it sees' '' "$(ls "/proc/$child/root/etc")"
+	tail -c +100001 "$BATS_TEST_TMPDIR/good.tar" >&5
+	exec 5>&-
+	wait "$parent"
+	[ -x "$BATS_TEST_TMPDIR/root/bin/sh" ]
+}
+
+@test "archives: file capabilities come along and count in the guest" {
+	tarball capable <<-'END'
+		add("bin/ping", data=b"x", pax={"SCHILY.xattr.security.capability": b"\x01\x00\x00\x02\x00 \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00".decode("latin1")})
+		add("etc/owned", uid=1000)
+	END
+	works isle create -q evil -t local --storage overlay -- --file "$BATS_TEST_TMPDIR/capable.tar"
+	image=$(field evil .image)
+	says_not isle
+	works getcap "$ISLE_PATH/images/$image/rootfs/bin/ping"
+	says cap_net_raw
+	is 'owner' 1000 "$(stat -c %u "$ISLE_PATH/images/$image/rootfs/etc/owned")"
 }
 
 @test "archives: what is none" {

@@ -17,6 +17,20 @@ teardown() { same_host; }
 	is 'what can be written' '' "$(cat "$BATS_TEST_TMPDIR/written")"
 }
 
+@test "cgroups: nor are those that it finds in hierarchies of v1, nor its figures" {
+	[ -d /sys/fs/cgroup/memory ] || skip 'this host has no hierarchy of v1'
+	inside one 'mkdir -p /mnt/v1
+		for c in memory cpu,cpuacct cpu cpuacct cpuset pids blkio hugetlb; do
+			mount -t cgroup -o $c none /mnt/v1 2>/dev/null || continue
+			echo mounted >>/tmp/mounted
+			for f in /mnt/v1/*; do for v in -1 0 1 1000000000; do (echo $v >$f) 2>/dev/null && echo $c:$f; done; done
+			mkdir /mnt/v1/below 2>/dev/null && echo $c:below
+			umount /mnt/v1
+		done; :' >"$BATS_TEST_TMPDIR/written"
+	is 'what can be written' '' "$(cat "$BATS_TEST_TMPDIR/written")"
+	[ "$(isle exec one -- sh -c 'cat /tmp/mounted 2>/dev/null | wc -l')" -gt 0 ] || skip 'it can mount none of them'
+}
+
 @test "cgroups: it sees no group but its own, and leaves it for none" {
 	is 'its group' '0::/' "$(inside one 'grep ^0: /proc/1/cgroup')"
 	! inside one 'echo 1 >/sys/fs/cgroup/../cgroup.procs' 2>/dev/null || flunk 'it is in another group'

@@ -21,21 +21,32 @@ ticks() {
 	start=$(ticks)
 	inside one 'timeout 3 yes "$(printf "\033[2J\033]0;title\007")AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" >/dev/console' || :
 	end=$(ticks)
-	[ $((end - start)) -lt 150 ] || flunk "the monitor used $((end - start)) of 300 ticks"
+	[ $((end - start)) -lt $((E2E_SLOW > 1 ? 250 : 150)) ] || flunk "the monitor used $((end - start)) of 300 ticks"
 	size=$(du -sk "$ISLE_PATH/guests/one/log" | cut -f1)
 	[ "$size" -lt 4096 ] || flunk "the log has $size KiB"
 	start=$(ticks)
 	isle exec one -- /root/strike bytes 2
 	end=$(ticks)
-	[ $((end - start)) -lt 150 ] || flunk "the monitor used $((end - start)) of 200 ticks for single bytes"
+	[ $((end - start)) -lt $((E2E_SLOW > 1 ? 190 : 150)) ] || flunk "the monitor used $((end - start)) of 200 ticks for single bytes"
 	usable one
 }
 
-@test "console: escapes in the log do not reach a terminal" {
+# After a flood the log leaves out what comes, for a while.
+logged() {
 	inside one 'printf "\033]0;pwned\007\033[31mred\r\n" >/dev/console'
-	sleep 0.3
+	isle log --raw one | grep -q pwned
+}
+
+@test "console: escapes in the log do not reach a terminal" {
+	wait_until 20 logged
 	works script -qec "$ISLE log one" /dev/null
 	says_not $'\033]0;pwned'
+	# Nor does what a pager or tail passes on.
+	works isle log one
+	says_not $'\033'
+	says '\x1b]0;pwned'
+	works isle log --raw one
+	says $'\033]0;pwned'
 }
 
 @test "console: modes, locks and stopped output do not harm the monitor" {

@@ -12,6 +12,37 @@ teardown_file() { end_of_file; }
 setup() { before; }
 teardown() { same_host; }
 
+# What holds a process, seen from outside: the text of its filters, its label, its capabilities, no_new_privs. PID
+confinement() {
+	"$HOSTILE_TOOLS/look" programs "$1"
+	cat "/proc/$1/attr/current" 2>/dev/null || :
+	grep '^Cap\|^NoNewPrivs' "/proc/$1/status"
+	readlink "/proc/$1/ns/"{user,pid,mnt,net,uts,ipc,cgroup,time}
+}
+
+# The process of the guest's that runs this command line: WORDS
+process_of() {
+	pgrep -xf "$1"
+}
+
+@test "enter: what enters has init's own filter, label, capabilities and namespaces, on a terminal too" {
+	local init held words callers=()
+	init=$(init_pid one)
+	held=$(confinement "$init")
+	grep -q '^filter [1-9]' <<<"$held" || flunk 'init has no filter' "$held"
+	setpriv --groups 4,24,27 "$ISLE" exec one -- sleep 1701 3>&- &
+	callers+=($!)
+	script -qec "$ISLE exec one -- sleep 1702" /dev/null >/dev/null 3>&- &
+	callers+=($!)
+	for words in 'sleep 1701' 'sleep 1702'; do
+		wait_until 10 process_of "$words"
+		is "what holds $words" "$held" "$(confinement "$(process_of "$words")")"
+		kill "$(process_of "$words")"
+	done
+	wait "${callers[@]}" || :
+	is 'groups, of a caller who has some' 0 "$(setpriv --groups 4,24,27 "$ISLE" exec one -- id -G)"
+}
+
 @test "enter: nobody inside looks into, traces or robs the process that enters" {
 	timeout 20 "$ISLE" exec one -- /root/strike watch 4 >"$BATS_TEST_TMPDIR/watch" &
 	local watcher=$!
@@ -39,21 +70,12 @@ teardown() { same_host; }
 }
 
 @test "enter: the caller's session keyring stays outside, at start and at exec" {
-	# keyctl(2) by number: join a keyring, add a key to it, and go on in it.
-	cat >"$BATS_TEST_TMPDIR/with-key" <<-'END'
-		import ctypes, os, platform, sys
-		keyctl, add_key = {"x86_64": (250, 248), "aarch64": (219, 217)}[platform.machine()]
-		libc = ctypes.CDLL(None)
-		if libc.syscall(keyctl, 1, b"hostile-test") < 0 or libc.syscall(add_key, b"user", b"host-secret", b"secret", 6, -3) < 0:
-		    sys.exit("no keys on this host")
-		os.execvp(sys.argv[1], sys.argv[1:])
-	END
-	run python3 "$BATS_TEST_TMPDIR/with-key" true
+	run "$BATS_TEST_DIRNAME/with-key" true
 	[ "$status" -eq 0 ] || skip "$output"
-	works python3 "$BATS_TEST_TMPDIR/with-key" "$ISLE" exec one -- /root/strike keys
+	works "$BATS_TEST_DIRNAME/with-key" "$ISLE" exec one -- /root/strike keys
 	says_not HOLE
 	make_guest two
-	python3 "$BATS_TEST_TMPDIR/with-key" "$ISLE" start two
+	"$BATS_TEST_DIRNAME/with-key" "$ISLE" start two
 	arm two
 	# Of init, which has kept the start's: a shell of its own on the console.
 	isle exec two -- sh -c 'echo "::respawn:/bin/sh -c \"/root/strike keys >/root/keys; sleep 100\"" >>/etc/inittab; kill -HUP 1'
@@ -91,13 +113,45 @@ teardown() { same_host; }
 	is 'the terminal' no "$(inside one '(: </dev/tty) 2>/dev/null && echo yes || echo no')"
 }
 
+# What isle exec runs in the guest is isle itself, with a loader of the guest's: GUEST
+run_self() {
+	isle exec "$1" -- sh -c 'mkdir -p /lib64; cat >/lib64/ld-linux-x86-64.so.2; chmod 755 /lib64/ld-linux-x86-64.so.2
+		rm -f /root/overwrite; echo "#!/proc/self/exe" >/root/self; chmod 755 /root/self' <"$HOSTILE_TOOLS/loader"
+	run timeout 20 "$ISLE" exec "$1" -- /root/self
+	says_not HOLE
+	says "running as isle's binary"
+	# Until then no process may run that file: nothing is asked of isle.
+	wait_until 30 grep -q tried "$2"
+	run cat "$2"
+	says tried
+	says_not HOLE
+}
+
 @test "enter: isle's own binary, run inside by #!/proc/self/exe, is not written to" {
 	[ -e "$HOSTILE_TOOLS/loader" ] || skip 'not for this architecture'
-	isle exec one -- sh -c 'mkdir -p /lib64; cat >/lib64/ld-linux-x86-64.so.2; chmod 755 /lib64/ld-linux-x86-64.so.2
-		echo "#!/proc/self/exe" >/root/self; chmod 755 /root/self' <"$HOSTILE_TOOLS/loader"
-	run timeout 20 "$ISLE" exec one -- /root/self
+	run_self one "/proc/$(init_pid one)/root/root/overwrite"
+}
+
+@test "enter: nor is it by a privileged guest, which runs a sealed copy: at start, exec and create" {
+	local files
+	[ -e "$HOSTILE_TOOLS/loader" ] || skip 'not for this architecture'
+	make_guest two --privileged --storage overlay
+	isle start two
+	arm two
+	run_self two "/proc/$(init_pid two)/root/root/overwrite"
+	isle stop --kill two
+	# As its init, which is what isle start executes.
+	files=$(files_of two)
+	mkdir -p "$files/sbin"
+	printf '#!/proc/self/exe\n' >"$files/sbin/init"
+	chmod 755 "$files/sbin/init"
+	run timeout 20 "$ISLE" start two
+	wait_until 30 grep -q tried "$files/root/overwrite"
+	run cat "$files/root/overwrite"
+	says tried
 	says_not HOLE
-	[[ $output == *"running as"* ]] || skip 'this isle is not executed so'
+	isle destroy --force two
+	is 'the program' "$(sed -n '/\[programs\]/{n;p}' "$BATS_TEST_TMPDIR/host")" "$(sha256sum "$ISLE")"
 }
 
 @test "enter: hostile passwd and group files are read as far as they make sense" {

@@ -74,6 +74,91 @@ teardown() { same_host; }
 	is bait precious "$(cat "$bait/file")"
 }
 
+@test "files: what the host has mounted in a guest's tree is not removed with it" {
+	local bait=$BATS_TEST_TMPDIR/bait place
+	mkdir "$bait"
+	echo precious >"$bait/file"
+	make_guest three --storage overlay
+	place=$(files_of three)/srv
+	mkdir -p "$place"
+	: >"$place/one"
+	mkdir "$place/folder"
+	mount --bind "$bait" "$place/folder"
+	mount --bind "$bait/file" "$place/one"
+	run timeout 60 "$ISLE" destroy three
+	is bait precious "$(cat "$bait/file")"
+	[ "$status" -ne 0 ] || flunk 'it was destroyed with the mounts in it'
+	says three
+	# The tree has been renamed away: it is found by what is mounted.
+	awk -v bait="${bait#"$E2E_ROOT"}" 'index($4, bait) { print $5 }' /proc/self/mountinfo | while read -r place; do umount "$place"; done
+	isle destroy --force three 2>/dev/null || :
+	make_guest three
+	works isle destroy three
+	is 'folders of guests that are left' '' "$(find "$ISLE_PATH/guests" -mindepth 1 -maxdepth 1 -name '*three*')"
+	is bait precious "$(cat "$bait/file")"
+}
+
+@test "files: volumes of btrfs in one another, all read-only, are removed" {
+	command -v mkfs.btrfs >/dev/null && grep -qw btrfs /proc/filesystems || skip 'no btrfs on this host'
+	local place=$E2E_ROOT/btrfs
+	truncate -s 600M "$E2E_ROOT/disk"
+	mkfs.btrfs -q "$E2E_ROOT/disk"
+	mkdir "$place"
+	mount -o loop "$E2E_ROOT/disk" "$place"
+	"$ISLE" -P "$place/isle" create -q -t busybox --storage dir --set network.eth0.type=none vast
+	"$ISLE" -P "$place/isle" start vast
+	"$ISLE" -P "$place/isle" exec vast -- sh -c 'cat >/root/make-volumes; chmod 755 /root/make-volumes' <"$HOSTILE_TOOLS/volume"
+	works "$ISLE" -P "$place/isle" exec vast -- /root/make-volumes /root 50
+	run "$ISLE" -P "$place/isle" exec vast -- rm -rf /root/volume
+	run timeout 60 "$ISLE" -P "$place/isle" destroy --force vast
+	left=$(ls -A "$place/isle/guests")
+	umount "$place"
+	rm "$E2E_ROOT/disk"
+	is 'exit status' 0 "$status"
+	is left '' "$left"
+}
+
+@test "files: what a guest's files take is on its account, however deep and under whatever names they lie" {
+	make_guest hidden --storage overlay
+	isle start hidden
+	inside hidden 'cd /root; i=0; while [ $i -lt 700 ]; do mkdir d && cd d; i=$((i + 1)); done; head -c 5000000 /dev/urandom >f'
+	inside hidden 'cd /root; n=$(printf "%0200d" 7); i=0; while [ $i -lt 40 ]; do mkdir $n && cd $n; i=$((i + 1)); done; head -c 5000000 /dev/urandom >f; ln f g'
+	works timeout 60 "$ISLE" usage --record hidden
+	taken=$(isle usage --json hidden | jq '.[0].disk_bytes')
+	[ "$taken" -gt 10000000 ] && [ "$taken" -lt 20000000 ] || flunk "$taken bytes"
+	isle destroy --force hidden
+}
+
+@test "files: a guest whose files cannot be counted keeps neither its own nor others' counters from being put down" {
+	make_guest moving --storage overlay
+	isle start moving
+	# Not in the guest's power, but what it comes to.
+	mv "$ISLE_PATH/guests/moving/upper" "$ISLE_PATH/guests/moving/elsewhere"
+	run isle usage --record moving one
+	[ "$status" -ne 0 ]
+	mv "$ISLE_PATH/guests/moving/elsewhere" "$ISLE_PATH/guests/moving/upper"
+	for name in moving one; do
+		[ -s "$ISLE_PATH/guests/$name/usage.history" ] || flunk "nothing of $name"
+	done
+	isle destroy --force moving
+}
+
+@test "files: nothing of isle listens in the abstract name space" {
+	is 'abstract sockets' '' "$(awk '$8 ~ /^@/ { print $8 }' /proc/net/unix | grep -i isle || :)"
+	local inode
+	for inode in $(find "/proc/$(monitor_pid one)/fd" -lname 'socket:*' -printf '%l\n' | tr -dc '0-9\n'); do
+		is 'a socket of the monitor' '' "$(awk -v i="$inode" '$7 == i && $8 ~ /^@/' /proc/net/unix)"
+	done
+}
+
+@test "files: what is installed has no set-id bit, no capability, and only root may write to it" {
+	[ -e "$E2E_SOURCE/Makefile" ] || skip 'the sources are not built here'
+	make -s -C "$E2E_SOURCE" install DESTDIR="$BATS_TEST_TMPDIR/root" >"$BATS_TEST_TMPDIR/install" 2>&1 || flunk "$(tail -n 5 "$BATS_TEST_TMPDIR/install")"
+	[ -n "$(find "$BATS_TEST_TMPDIR/root" -type f -name isle)" ]
+	is 'special modes' '' "$(find "$BATS_TEST_TMPDIR/root" -perm /6000 -o ! -type l -perm /022 -o ! -user root)"
+	is 'capabilities' '' "$(getcap -r "$BATS_TEST_TMPDIR/root")"
+}
+
 @test "files: nothing is put into /tmp" {
 	is 'files of isle in /tmp' '' "$(find /tmp -maxdepth 1 -name '*isle*' -newer "$BATS_TEST_TMPDIR/then")"
 }

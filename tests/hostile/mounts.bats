@@ -25,6 +25,27 @@ start_two() {
 	[ "$status" -eq 0 ] || [[ $output == *failed:* || $output == *step:* ]] || flunk "no reason: $output"
 }
 
+@test "mounts: what is masked shows isle's own tmpfs, empty and read-only, and /proc/sys is read-only but for the guest's own" {
+	local path shown seen=0
+	isle restart --kill one
+	for path in /proc/{kcore,keys,key-users,sysrq-trigger,timer_list,kallsyms,kmsg,latency_stats,sched_debug,scsi,acpi,asound} \
+		/sys/{firmware,kernel/debug,kernel/tracing,fs/pstore,fs/bpf}; do
+		[ -e "$path" ] || continue # this kernel has none
+		seen=$((seen + 1))
+		# root, options, type: /file or /folder of a tmpfs
+		shown=$(inside one "awk '\$5 == \"$path\" { print \$4, \$6, \$(NF - 2) }' /proc/self/mountinfo")
+		[[ $shown =~ ^/(file|folder)\ ro,nosuid,nodev,noexec,relatime\ tmpfs$ ]] || flunk "$path is covered by: $shown"
+		is "what $path shows" '' "$(inside one "if [ -d $path ]; then ls -A $path; else cat $path; fi" 2>/dev/null)"
+		! inside one "if [ -d $path ]; then : >$path/x; else echo x >$path; fi" 2>/dev/null || flunk "$path can be written to"
+	done
+	[ "$seen" -ge 8 ] || flunk "this kernel has $seen of them only"
+	is 'options of /proc/sys' ro "$(inside one "awk '\$5 == \"/proc/sys\" { print substr(\$6, 1, 2) }' /proc/self/mountinfo")"
+	for path in fs/mqueue kernel/{domainname,hostname,msgmax,msgmnb,msgmni,sem,shm_rmid_forced,shmall,shmmax,shmmni} net; do
+		[ ! -e "/proc/sys/$path" ] || echo "/proc/sys/$path"
+	done >"$BATS_TEST_TMPDIR/own"
+	is 'what is writable in it' "$(cat "$BATS_TEST_TMPDIR/own")" "$(inside one "awk '\$5 ~ \"^/proc/sys/\" && \$6 ~ \"^rw\" { print \$5 }' /proc/self/mountinfo" | sort)"
+}
+
 @test "mounts: with every mask taken away, only what belongs to the guest's namespaces can be written" {
 	local found
 	isle restart --kill one

@@ -69,6 +69,36 @@ teardown() { same_host; }
 	chmod 600 "$config"
 }
 
+@test "names: sections and names in a hand-edited config are held to the same rules as those that are set" {
+	local config=$ISLE_PATH/guests/one/config long section line
+	long=$(printf 'a%.0s' {1..300})
+	cp "$config" "$BATS_TEST_TMPDIR/good"
+	for section in 'mount -x' 'mount ..' 'mount a/b' "mount $long" $'mount a\x9b' $'mount a\xc2\x9b' 'mount a b' 'network ../x' 'network -x' 'network sixteen-letters-x' 'guest x'; do
+		{
+			cat "$BATS_TEST_TMPDIR/good"
+			printf '[%s]\ntype = none\nsource = /x\ntarget = /y\n' "$section"
+		} >"$config"
+		run timeout 20 "$ISLE" start one
+		is "status with [$section]" 1 "$status"
+		says config:
+		says_not $'\x9b'
+	done
+	for line in 'hostname = ../x' 'hostname = -x' "hostname = $long" 'id = ../../x' 'image = ../../x' 'image = -x' 'init = x' 'description = a\x7fb' $'description = \xc2\x9bx' $'description = \x9bx' 'storage = ../x'; do
+		sed "s#^\[guest\]#[guest]\n$line#" "$BATS_TEST_TMPDIR/good" >"$config"
+		run timeout 20 "$ISLE" start one
+		is "status with $line" 1 "$status"
+		says_not $'\x9b'
+		for command in 'list --long' 'list --columns description,hostname' 'info one' 'info --json one' 'config one show' 'config one get guest.description' 'doctor' 'log one'; do
+			# shellcheck disable=SC2086 # words
+			run timeout 60 "$ISLE" $command
+			[ "$status" -ne 124 ] || flunk "$command hangs"
+			says_not $'\x9b'
+			says_not $'\x7f'
+		done
+	done
+	cp "$BATS_TEST_TMPDIR/good" "$config"
+}
+
 @test "names: what is left in run folders and control sockets is not believed" {
 	local run=$ISLE_PATH/run/one
 	install -d -m 700 "$run"

@@ -89,6 +89,7 @@ static void try_machine_calls(void)
 	TRY(EPERM, settimeofday(&now, NULL));
 	TRY(EPERM, clock_settime(CLOCK_REALTIME, &then));
 	TRY(EPERM, adjtimex(&timex));
+	TRY(EPERM, clock_adjtime(CLOCK_REALTIME, &timex));
 	TRY(EPERM, swapon("/etc/passwd", 0));
 	TRY(EPERM, swapoff("/etc/passwd"));
 	TRY(EPERM, syscall(SYS_acct, "/etc/passwd"));
@@ -225,6 +226,37 @@ static int strike_calls(void)
 	try_keys();
 	try_x32();
 	try_i386();
+	return 0;
+}
+
+/* What a profile of somebody else's makes of some calls. */
+static int strike_profile(void)
+{
+	(void)syscall(SYS_open_by_handle_at, -1, NULL, 0);
+	printf("open_by_handle_at %s\n", strerror(errno));
+	(void)syscall(SYS_kexec_load, 0, 0, NULL, 0);
+	printf("kexec_load %s\n", strerror(errno));
+	(void)umount2("/nowhere", MNT_FORCE);
+	printf("umount2 %s\n", strerror(errno));
+	return 0;
+}
+
+/* What is lost comes back in no set. */
+static int strike_capabilities(void)
+{
+	static const int lost[] = {CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_TIME, CAP_SYSLOG, CAP_MAC_ADMIN, CAP_PERFMON, CAP_BPF};
+
+	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+		struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+		struct __user_cap_data_struct data[2];
+
+		(void)syscall(SYS_capget, &header, data);
+		data[lost[i] / 32].inheritable |= 1u << lost[i] % 32;
+		TRY(EPERM, syscall(SYS_capset, &header, data));
+		data[lost[i] / 32].permitted |= 1u << lost[i] % 32;
+		TRY(EPERM, syscall(SYS_capset, &header, data));
+		TRY(EPERM, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, lost[i], 0, 0));
+	}
 	return 0;
 }
 
@@ -395,6 +427,42 @@ static int strike_watch(int seconds, int sig)
 			}
 		}
 	printf("looked into %d\n", found_isle);
+	return 0;
+}
+
+/* ---- isle's own binary, which loader.c has opened: by who waits until no process runs it any more */
+
+static void overwrite(int number, int *seen)
+{
+	char path[64], byte;
+	struct stat st;
+
+	if (fstat(number, &st) < 0 || !S_ISREG(st.st_mode) || pread(number, &byte, 1, 0) != 1)
+		return;
+	++*seen;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", number);
+	int fd = open(path, O_RDWR);
+
+	if (fd >= 0 && pwrite(fd, &byte, 1, 0) == 1) /* the byte that is there */
+		hole("isle's binary is written to");
+	if (fd >= 0)
+		close(fd);
+}
+
+static int strike_overwrite(void)
+{
+	int result = open("/root/overwrite", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), seen = 0;
+
+	if (getpid() != 1 && fork() != 0)
+		return 0;
+	(void)setsid();
+	(void)dup2(result, 1);
+	for (int tries = 0; tries < 300; tries++, usleep(10000))
+		for (int fd = 3; fd < 16; fd++)
+			if (fd != result)
+				overwrite(fd, &seen);
+	printf("tried %d times\n", seen);
+	fflush(stdout);
 	return 0;
 }
 
@@ -569,10 +637,12 @@ static _Noreturn void as_liar(void)
 int main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/'), *own = slash ? slash + 1 : argv[0];
-	const char *what = getpid() == 1 ? "" : argc > 1 ? argv[1] : "", *one = argc > 2 ? argv[2] : "0", *two = argc > 3 ? argv[3] : "0";
+	const char *what = argc > 1 && (getpid() != 1 || !strcmp(argv[1], "overwrite")) ? argv[1] : "", *one = argc > 2 ? argv[2] : "0", *two = argc > 3 ? argv[3] : "0";
 	char self[256] = "";
 
 	(void)!readlink(argv[0], self, sizeof(self) - 1); /* /sbin/init -> strike-reboot */
+	if (!strcmp(what, "overwrite"))
+		return strike_overwrite();
 	if (getpid() == 1 && strrchr(self, '-'))
 		own = strrchr(self, '-') + 1;
 	if (getpid() == 1) {
@@ -586,6 +656,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "calls"))
 		return strike_calls();
+	if (!strcmp(what, "profile"))
+		return strike_profile();
+	if (!strcmp(what, "capabilities"))
+		return strike_capabilities();
 	if (!strcmp(what, "console"))
 		return strike_console();
 	if (!strcmp(what, "bytes"))

@@ -29,7 +29,8 @@
 #include "fake_guest.h"
 
 static const char script[] = "#!/bin/sh\n"
-			     "cd \"${0%/*}\" || exit 9\n"
+			     "trap : TERM; cd \"${0%/*}\" || exit 9\n" /* one may wait, and dash clears the mask */
+			     "[ \"$1\" != stop ] || { echo $$ >>stops; exit 1; }\n"
 			     "for fd in /proc/$$/fd/*; do [ -e $fd ] && printf '%s ' \"${fd##*/}\"; done > fds\n"
 			     "for fd in \"$9\" \"${11}\"; do readlink /proc/$$/fd/$fd; done > targets\n"
 			     "cat /proc/self/oom_score_adj > oom\n"
@@ -211,6 +212,9 @@ static void walker(struct fake_guest *g, const struct fake_options *options, int
 	};
 	struct err err = {0};
 
+	monitor_hold_term();
+	if (options->early_term)
+		(void)raise(SIGTERM);
 	(void)monitor_exec(&args, &err);
 	err_print(&err, "cannot become the monitor");
 	_exit(98);

@@ -38,6 +38,7 @@ enum fake_order {
 struct fake_options {
 	unsigned long log_max;
 	bool takes_over; /* init is not the monitor's child */
+	bool early_term; /* SIGTERM comes before the monitor's program runs */
 };
 
 /* Starts everything; false when this user or kernel cannot (no root). */

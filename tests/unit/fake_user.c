@@ -20,7 +20,7 @@
 #include "../../src/base/proc.h"
 #include "fake_user.h"
 
-#define SOON 5000 /* ms */
+#define SOON 20000 /* ms */
 
 static void run_session(fake_session *session, int in, int out, int report)
 {

@@ -144,8 +144,8 @@ static void arguments_by_place(void **state)
 {
 	assert_string_equal(complete("isle config d"), "db ");
 	assert_string_equal(complete("isle config web1 ~"), "get set unset show edit ");
-	assert_string_equal(complete("isle config web1 get limits.mem"), "limits.memory ");
-	assert_string_equal(complete("isle config web1 get limits.cpus limits.mem"), "limits.memory ");
+	assert_string_equal(complete("isle config web1 get limits.memory-h"), "limits.memory-high ");
+	assert_string_equal(complete("isle config web1 get limits.cpus limits.memory-g"), "limits.memory-guarantee ");
 	assert_string_equal(complete("isle rename web1 ~"), "");
 	assert_string_equal(complete("isle start w"), "web1 web2 ");
 	assert_string_equal(complete("isle stop w"), "");

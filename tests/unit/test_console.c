@@ -27,7 +27,7 @@
 #include "fake_guest.h"
 #include "fake_user.h"
 
-#define SOON 5000 /* ms */
+#define SOON 20000 /* ms */
 
 static struct fake_guest guest;
 static struct fake_user user;

@@ -78,7 +78,7 @@ static void findings_are_whole(void **state)
 	struct err err = {0};
 	char group[32];
 
-	assert_int_equal(host_examine(dir, &list, &count, &err), 0);
+	assert_int_equal(host_examine(dir, 0, &list, &count, &err), 0);
 	assert_true(count > 30);
 	for (size_t i = 0; i < count; i++) {
 		assert_non_null(list[i].topic);
@@ -103,7 +103,7 @@ static void a_missing_folder_is_said(void **state)
 	struct host_finding *list;
 	size_t count;
 
-	assert_int_equal(host_examine("/nonexistent/guests", &list, &count, NULL), 0);
+	assert_int_equal(host_examine("/nonexistent/guests", 0, &list, &count, NULL), 0);
 	assert_int_equal(find(list, count, "folder of guests")->level, HOST_INFO);
 	free(list);
 }
@@ -117,7 +117,7 @@ static int try_noexec(void *arg)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("tmpfs", dir, "tmpfs", MS_NOEXEC | MS_NOSUID, "size=1m") < 0)
 		return -errno;
-	if (host_examine(dir, &list, &count, NULL) < 0)
+	if (host_examine(dir, 0, &list, &count, NULL) < 0)
 		return -EIO;
 	const struct host_finding *flags = find(list, count, "mount flags"), *room = find(list, count, "free space");
 	int rc = flags && flags->level == HOST_BAD && strstr(flags->found, "noexec nosuid") && room->level == HOST_WARN ? 0
@@ -143,7 +143,7 @@ static int try_powerless(void *arg)
 	struct host_finding *list;
 	size_t count;
 
-	if (syscall(SYS_capset, &header, none) < 0 || host_examine(dir, &list, &count, NULL) < 0)
+	if (syscall(SYS_capset, &header, none) < 0 || host_examine(dir, 0, &list, &count, NULL) < 0)
 		return -errno;
 	int rc = 0;
 

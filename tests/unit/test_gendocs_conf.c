@@ -39,11 +39,8 @@ static void example_is_a_config(void **state)
 		fail_msg("%s %s", err.where, err.what);
 	for (size_t i = 0; i < key_count; i++) {
 		const struct section_info *section = &section_table[key_table[i].section];
-		auto_free char *name = str_format("%s%s.%s", section->name,
-						  !section->many                          ? ""
-						  : key_table[i].section == SECTION_MOUNT ? ".data"
-											  : ".eth0",
-						  key_table[i].name);
+		auto_free char *name = str_format("%s%s%s.%s", section->name, section->many ? "." : "",
+						  section->many ? section->member : "", key_table[i].name);
 		auto_free char *value = NULL;
 
 		if (key_table[i].internal)

@@ -15,6 +15,7 @@
 #include "../../src/base/proc.h"
 #include "../../src/base/str.h"
 #include "../../src/guest/image.h"
+#include "../../src/guest/image_key.h"
 #include "scratch.h"
 
 /* The start of each: counts its runs in COUNT and makes the least that passes for a system. */
@@ -418,6 +419,48 @@ static void listed(void **state)
 	store_names_free(keys);
 }
 
+/* Which folder a template fills, isle says: in whatever way another is named. */
+static void words_of_isles_own_are_refused(void **state)
+{
+	(void)state;
+	static const char *const refused[] = {"--rootfs=/etc", "--rootfs", "--roo=/etc", "--r",           "--path=/",
+					      "--name=x",      "-n",       "-p/etc",     "--mapped-uid=0"};
+	static const char *const fine[] = {"--release=sid", "--packages", "-r", "sid", "--", "--rootfs=/after-the-end", NULL};
+	struct err err = {0};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		const char *const args[] = {"--release", refused[i], NULL};
+
+		assert_true(template_check_args(args, &err) < 0);
+		assert_int_equal(err.code, ERR_USAGE);
+	}
+	assert_int_equal(template_check_args(fine, &err), 0);
+	assert_int_equal(template_check_args(NULL, &err), 0);
+}
+
+static void a_key_file_that_is_none(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"",
+					    "{",
+					    "7",
+					    "[]",
+					    "{}",
+					    "{\"template\":\"a\"}",
+					    "{\"template\":1,\"machine\":\"m\"}",
+					    "{\"template\":\"a\",\"machine\":\"m\",\"args\":\"no list\"}",
+					    "{\"template\":\"a\",\"machine\":\"m\",\"args\":[null]}"};
+	struct image_info info = {0};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(image_inputs_parse(texts[i], &info), -EINVAL);
+		image_info_free(&info);
+	}
+	assert_int_equal(image_inputs_parse("{\"template\":\"a\",\"machine\":\"m\",\"args\":[\"x\"]}", &info), 0);
+	assert_string_equal(info.args[0], "x");
+	image_info_free(&info);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +475,8 @@ int main(void)
 		bench_test(two_at_once),
 		bench_test(removed_only_when_free),
 		bench_test(listed),
+		cmocka_unit_test(words_of_isles_own_are_refused),
+		cmocka_unit_test(a_key_file_that_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

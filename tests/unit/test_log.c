@@ -98,8 +98,9 @@ static void test_show(void **state)
 	check("", NULL, NULL, NULL); /* nothing is no error */
 	add("isle", "T start: s\n");
 	add("console", "one\r\ntwo");
-	check("==> isle <==\nT start: s\n\n==> console <==\none\r\ntwo", NULL, NULL, NULL);
-	check("one\r\ntwo", "--console", NULL, NULL);
+	check("==> isle <==\nT start: s\n\n==> console <==\none\ntwo", NULL, NULL, NULL);
+	check("one\ntwo", "--console", NULL, NULL);
+	check("one\r\ntwo", "--console", "--raw", NULL);
 	check("T start: s\n", "--events", NULL, NULL);
 }
 

@@ -180,27 +180,31 @@ static void reads_an_old_hand_made_guest(void **state)
 	struct scene *scene = *state;
 
 	write_file(scene, "fstab", "# mounts\n/srv/my\\040data srv/my\\040data none rbind,create=dir 0 0\n");
-	auto_free char *text =
-		str_format("lxc.rootfs.path = /var/lib/lxc/w/rootfs\n"
-			   "lxc.net.0.type = veth\nlxc.net.0.name = lan\nlxc.net.0.link = br0\nlxc.net.0.mtu = 1400\n"
-			   "lxc.net.0.ipv4.address = 192.168.7.5/24 192.168.7.255\nlxc.net.0.ipv4.gateway = 192.168.7.1\n"
-			   "lxc.net.0.ipv6.address = fd00:7::5\nlxc.net.0.ipv6.gateway = auto\n"
-			   "lxc.net.1.type = veth\nlxc.net.1.link = br1\nlxc.net.1.hwaddr = 00:16:3e:xx:xx:xx\n"
-			   "lxc.net.2.type = macvlan\nlxc.net.2.link = eno1\n"
-			   "lxc.init.cmd = /sbin/init verbose\nlxc.start.auto = 1\nlxc.start.order = 20\nlxc.start.delay = 5\n"
-			   "lxc.environment = LANG=C.UTF-8\nlxc.environment = MOTTO=say \"when\"\n"
-			   "lxc.mount.entry = /srv/data srv/data none bind,optional,create=dir\n"
-			   "lxc.mount.entry = tmpfs tmp tmpfs size=64m,nosuid 0 0\n"
-			   "lxc.mount.entry = /etc/hosts /var/lib/lxc/w/rootfs/etc/hosts none bind,ro,create=file 0 0\n"
-			   "lxc.mount.entry = /x /elsewhere none bind 0 0\n"
-			   "lxc.mount.fstab = %s/fstab\n"
-			   "lxc.cgroup2.memory.max = 512M\nlxc.cgroup2.memory.swap.max = 0\nlxc.cgroup2.cpu.max = 150000 100000\n"
-			   "lxc.cgroup2.pids.max = 300\nlxc.cgroup2.cpuset.cpus = 0-1\nlxc.cgroup2.cpu.weight = "
-			   "50\nlxc.cgroup2.io.weight = 10\n"
-			   "lxc.prlimit.nofile = 1024:4096\nlxc.cap.drop = net_raw sys_time\nlxc.cap.drop = syslog\n"
-			   "lxc.idmap = u 0 100000 65536\nlxc.hook.pre-start = /bin/x\nlxc.cgroup2.devices.allow = c 10:200 rwm\n"
-			   "lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp\nfoo.bar = 1\n",
-			   scene->folder);
+	auto_free char *text = str_format(
+		"lxc.rootfs.path = /var/lib/lxc/w/rootfs\n"
+		"lxc.net.0.type = veth\nlxc.net.0.name = lan\nlxc.net.0.link = br0\nlxc.net.0.mtu = 1400\n"
+		"lxc.net.0.ipv4.address = 192.168.7.5/24 192.168.7.255\nlxc.net.0.ipv4.gateway = 192.168.7.1\n"
+		"lxc.net.0.ipv6.address = fd00:7::5\nlxc.net.0.ipv6.gateway = auto\n"
+		"lxc.net.1.type = veth\nlxc.net.1.link = br1\nlxc.net.1.hwaddr = 00:16:3e:xx:xx:xx\n"
+		"lxc.net.2.type = macvlan\nlxc.net.2.link = eno1\n"
+		"lxc.init.cmd = /sbin/init verbose\nlxc.start.auto = 1\nlxc.start.order = 20\nlxc.start.delay = 5\n"
+		"lxc.environment = LANG=C.UTF-8\nlxc.environment = MOTTO=say \"when\"\n"
+		"lxc.mount.entry = /srv/data srv/data none bind,optional,create=dir\n"
+		"lxc.mount.entry = tmpfs tmp tmpfs size=64m,nosuid 0 0\n"
+		"lxc.mount.entry = /etc/hosts /var/lib/lxc/w/rootfs/etc/hosts none bind,ro,create=file 0 0\n"
+		"lxc.mount.entry = /x /elsewhere none bind 0 0\n"
+		"lxc.mount.fstab = %s/fstab\n"
+		"lxc.cgroup2.memory.max = 512M\nlxc.cgroup2.memory.swap.max = 0\nlxc.cgroup2.cpu.max = 150000 100000\n"
+		"lxc.cgroup2.pids.max = 300\nlxc.cgroup2.cpuset.cpus = 0-1\nlxc.cgroup2.cpu.weight = "
+		"50\nlxc.cgroup2.io.weight = 10\n"
+		"lxc.prlimit.nofile = 1024:4096\nlxc.prlimit.memlock = 8388608:16777216\nlxc.prlimit.sigpending = unlimited\nlxc.cap.drop = net_raw sys_time\nlxc.cap.drop = syslog\n"
+		"lxc.idmap = u 0 100000 65536\nlxc.hook.pre-start = /bin/x\nlxc.cgroup2.devices.allow = c 10:200 rwm\n"
+		"lxc.cgroup2.devices.allow = c 1:11 r\nlxc.cgroup2.devices.allow = c 189:* rwm\nlxc.cgroup2.devices.deny = b 8:0 r\n"
+		"lxc.mount.entry = /dev/kmsg dev/host/kmsg none bind,optional,create=file 0 0\n"
+		"lxc.mount.entry = /dev/there-is-none dev/there-is-none none bind,optional,create=file 0 0\n"
+		"lxc.mount.entry = /dev/net/tun dev/net/tun none bind,create=file 0 0\n"
+		"lxc.seccomp.profile = /usr/share/lxc/config/common.seccomp\nfoo.bar = 1\n",
+		scene->folder);
 
 	read_good(scene, text);
 	expect(scene, "network.lan.link", "br0");
@@ -235,13 +239,23 @@ static void reads_an_old_hand_made_guest(void **state)
 	expect(scene, "limits.cpuset", "0-1");
 	expect(scene, "limits.cpu-weight", "50");
 	expect(scene, "limits.open-files", "4096");
+	expect(scene, "limits.io-weight", "10");
+	expect(scene, "limits.locked-memory", "16M");
+	expect(scene, "limits.pending-signals", "");
 	expect(scene, "security.drop-capabilities", "net_raw");
 	expect(scene, "guest.start-delay", "5s");
 	expect_note(scene, "lxc.net.2.type = macvlan");
 	expect_note(scene, "/elsewhere");
-	expect_note(scene, "lxc.cgroup2.io.weight");
 	expect_note(scene, "lxc.hook.pre-start");
-	expect_note(scene, "c 10:200 rwm");
+	expect_note(scene, "c 189:* rwm");
+	expect_note(scene, "b 8:0 r");
+	assert_int_equal(scene->spec->device_count, 2);
+	expect(scene, "device.host-kmsg.source", "/dev/kmsg");
+	expect(scene, "device.host-kmsg.target", "/dev/host/kmsg");
+	expect(scene, "device.host-kmsg.access", "r");
+	expect(scene, "device.host-kmsg.optional", "yes");
+	expect(scene, "device.there-is-none.source", "/dev/there-is-none");
+	expect(scene, "device.there-is-none.access", "rw");
 	expect_note(scene, "foo.bar");
 	/* The whole is a config that isle itself accepts. */
 	auto_free char *config = spec_format(scene->spec);

@@ -25,61 +25,7 @@
 #include "../../src/base/proc.h"
 #include "../../src/run/conlog.h"
 #include "../../src/run/ring.h"
-#include "fake_guest.h"
-
-#define SOON 5000 /* ms; a loaded machine */
-
-static struct fake_guest guest;
-
-static void start_with(const struct fake_options *options)
-{
-	if (!fake_guest_start(&guest, options))
-		skip();
-}
-
-static void start(void)
-{
-	start_with(&(struct fake_options){.log_max = 1 << 20});
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_guest_stop(&guest);
-	return 0;
-}
-
-static bool await_file(const char *name, const char *text)
-{
-	for (int i = 0; i < SOON / 10; i++) {
-		char *found = fake_guest_file(&guest, name);
-		bool is_there = found && strstr(found, text);
-
-		free(found);
-		if (is_there)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
-static int release(void)
-{
-	char data[CONTROL_DATA_MAX];
-	struct control_header header;
-	int fd = control_connect(guest.run_fd, NULL);
-
-	assert_true(fd >= 0);
-	assert_int_equal(control_send(fd, CONTROL_RELEASE, NULL, 0), 0);
-	assert_int_equal(control_receive(fd, &header, data), 0);
-	assert_int_equal(header.kind, CONTROL_DONE);
-	return fd;
-}
-
-static bool is_alive(void)
-{
-	return proc_wait_gone(guest.monitor_pidfd, 0) == -ETIMEDOUT;
-}
+#include "monitor_fixture.h"
 
 static void test_release(void **state)
 {
@@ -250,6 +196,85 @@ static void test_reboot(void **state)
 	check_after("reboot");
 }
 
+/* The last `isle stop` that the monitor has run is the nth, and has ended. */
+static bool stop_failed(int nth)
+{
+	char *stops = fake_guest_file(&guest, "stops"), path[64], stat[256] = "";
+	int count = 0, pid = 0, n;
+
+	for (const char *at = stops; at && sscanf(at, "%d%n", &pid, &n) == 1; at += n)
+		count++;
+	free(stops);
+	if (count != nth)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return true;
+	(void)!read(fd, stat, sizeof(stat) - 1);
+	close(fd);
+	return strstr(stat, ") Z") != NULL;
+}
+
+static bool await_failed_stop(int nth)
+{
+	for (int i = 0; i < SOON / 10; i++) {
+		if (stop_failed(nth))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* A stop that failed is over: SIGTERM may ask for the next, and a reboot later on is one. */
+static void test_stop_fails(void **state)
+{
+	char out[256];
+
+	(void)state;
+	start();
+	int fd = fake_guest_attach(&guest, 0, 0);
+
+	assert_true(fake_guest_expect(fd, "hello", out, sizeof(out), SOON)); /* it takes signals by now */
+	close(fd);
+	for (int nth = 1; nth <= 2; nth++) {
+		assert_int_equal(proc_signal(guest.monitor_pidfd, SIGTERM), 0);
+		assert_true(await_failed_stop(nth));
+	}
+	fake_guest_order_only(&guest, ORDER_REBOOT);
+	check_after("reboot");
+}
+
+/* systemd may end the scope as soon as there is one: it waits until the monitor hears it. */
+static void test_early_term(void **state)
+{
+	(void)state;
+	start_with(&(struct fake_options){.log_max = 1 << 20, .early_term = true});
+	assert_true(await_failed_stop(1));
+	assert_true(is_alive());
+}
+
+/* machined sends it when init is gone: a reboot is one all the same. */
+static void test_term_after_end(void **state)
+{
+	char out[256];
+
+	(void)state;
+	start();
+	int fd = fake_guest_attach(&guest, 0, 0);
+
+	assert_true(fake_guest_expect(fd, "hello", out, sizeof(out), SOON));
+	close(fd);
+	assert_int_equal(proc_signal(guest.monitor_pidfd, SIGSTOP), 0);
+	fake_guest_order_only(&guest, ORDER_REBOOT);
+	assert_int_equal(proc_wait_gone(guest.init_pidfd, SOON), 0);
+	assert_int_equal(proc_signal(guest.monitor_pidfd, SIGTERM), 0);
+	assert_int_equal(proc_signal(guest.monitor_pidfd, SIGCONT), 0);
+	check_after("reboot");
+	assert_false(stop_failed(1));
+}
+
 /* A monitor that took over: init's parent, here the test, may reap it before the monitor has looked. */
 static void take_over(enum fake_order order, bool at_once, const char *how)
 {
@@ -298,6 +323,9 @@ int main(void)
 		TEST(test_signal),
 		TEST(test_poweroff),
 		TEST(test_reboot),
+		TEST(test_stop_fails),
+		TEST(test_early_term),
+		TEST(test_term_after_end),
 		TEST(test_taken_over),
 	};
 

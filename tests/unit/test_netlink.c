@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -62,6 +63,15 @@ static int end_world(void **state)
 	return 0;
 }
 
+/* 0: there is none. */
+static int index_of(struct netlink *nl, const char *name)
+{
+	struct netlink_link link;
+	int result = netlink_get(nl, name, &link, NULL);
+
+	return result == 0 ? link.index : result == -ENODEV ? 0 : result;
+}
+
 static int add_pair(struct world *w, const char *host, const char *inside, const char *bridge, struct err *err)
 {
 	const struct netlink_veth veth = {.host = host,
@@ -83,11 +93,11 @@ static int count_addresses(struct netlink *nl, const char *link, int family, con
 	int seen = 0;
 
 	*found = false;
-	assert_int_equal(no_error(netlink_addresses(nl, &list, &count, &err), &err), 0);
+	assert_int_equal(no_error(netlink_link_addresses(nl, index_of(nl, link), &list, &count, &err), &err), 0);
 	for (size_t i = 0; i < count; i++) {
 		char text[INET6_ADDRSTRLEN + 4];
 
-		if (strcmp(list[i].link, link) != 0 || list[i].family != family)
+		if (list[i].family != family)
 			continue;
 		seen++;
 		assert_non_null(inet_ntop(family, list[i].byte, text, sizeof(text)));
@@ -107,8 +117,8 @@ static void opens_inside_and_comes_home(void **state)
 	assert_int_equal(fstat(w->host_fd, &before), 0);
 	assert_int_equal(stat("/proc/self/ns/net", &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
-	assert_true(netlink_index(w->host, "br0") > 0);
-	assert_int_equal(netlink_index(w->guest, "br0"), 0);
+	assert_true(index_of(w->host, "br0") > 0);
+	assert_int_equal(index_of(w->guest, "br0"), 0);
 }
 
 static void refuses_what_is_no_namespace(void **state)
@@ -128,10 +138,10 @@ static void index_of_names(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(netlink_index(w->host, "lo"), 1);
-	assert_int_equal(netlink_index(w->host, "nothing"), 0);
-	assert_int_equal(netlink_index(w->host, "a-name-of-sixteen"), 0);
-	assert_int_equal(netlink_index(w->host, "fifteen-bytes-x"), 0);
+	assert_int_equal(index_of(w->host, "lo"), 1);
+	assert_int_equal(index_of(w->host, "nothing"), 0);
+	assert_int_equal(index_of(w->host, "a-name-of-sixteen"), 0);
+	assert_int_equal(index_of(w->host, "fifteen-bytes-x"), 0);
 }
 
 static void bridge_is_as_asked(void **state)
@@ -172,7 +182,7 @@ static void veth_is_one_pair(void **state)
 	assert_true(link.up);
 	assert_int_equal(link.master, bridge.index);
 	assert_int_equal(link.mtu, 1400);
-	assert_int_equal(netlink_index(w->host, "eth0"), 0);
+	assert_int_equal(index_of(w->host, "eth0"), 0);
 
 	assert_int_equal(netlink_get(w->guest, "eth0", &link, &err), 0);
 	assert_memory_equal(link.mac, guest_mac, 6);
@@ -211,17 +221,17 @@ static void veth_fails_whole(void **state)
 	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
 	assert_int_equal(add_pair(w, "web1", "eth1", "br0", &err), -EEXIST);
 	assert_non_null(strstr(err.what, "web1"));
-	assert_int_equal(netlink_index(w->guest, "eth1"), 0);
+	assert_int_equal(index_of(w->guest, "eth1"), 0);
 	assert_int_equal(add_pair(w, "web2", "eth0", "br0", NULL), -EEXIST);
-	assert_int_equal(netlink_index(w->host, "web2"), 0);
+	assert_int_equal(index_of(w->host, "web2"), 0);
 	err_clear(&err);
 	assert_int_equal(add_pair(w, "web3", "eth3", "nobridge", &err), -ENODEV);
 	assert_non_null(strstr(err.what, "nobridge"));
-	assert_int_equal(netlink_index(w->host, "web3"), 0);
+	assert_int_equal(index_of(w->host, "web3"), 0);
 	/* A master that takes no ports: the pair must not stay behind half made. */
 	assert_true(add_pair(w, "web4", "eth4", "lo", NULL) < 0);
-	assert_int_equal(netlink_index(w->host, "web4"), 0);
-	assert_int_equal(netlink_index(w->guest, "eth4"), 0);
+	assert_int_equal(index_of(w->host, "web4"), 0);
+	assert_int_equal(index_of(w->guest, "eth4"), 0);
 }
 
 static void taken_name_keeps_its_settings(void **state)
@@ -294,8 +304,44 @@ static void setup_inside_is_complete(void **state)
 	assert_true(seen6.count > 0);
 	/* Again, as after an attempt that was killed. */
 	assert_int_equal(no_error(netlink_setup_inside(w->guest, &setup, &err), &err), 0);
-	assert_int_equal(no_error(netlink_add_default_route(w->guest, "eth0", AF_INET, &gateway4, &err), &err), 0);
 	assert_int_equal(no_error(netlink_add_address(w->guest, "eth0", AF_INET, &setup.address4, 24, &err), &err), 0);
+}
+
+/* As of a guest that was copied while it ran: the old addresses go, others of its own stay, and the new ones take their place. */
+static void another_identity(void **state)
+{
+	static const uint8_t mac[6] = {0x1e, 1, 2, 3, 4, 5};
+	struct world *w = *state;
+	struct in_addr gateway4, old4;
+	struct in6_addr gateway6, old6, own6;
+	struct netlink_inside setup = whole_setup(&gateway4, &gateway6);
+	struct netlink_link link;
+	struct err err = {0};
+	bool found;
+
+	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
+	assert_int_equal(no_error(netlink_setup_inside(w->guest, &setup, &err), &err), 0);
+	old4 = setup.address4;
+	old6 = setup.address6;
+	inet_pton(AF_INET6, "fe80::1234", &own6);
+	assert_int_equal(no_error(netlink_add_address(w->guest, "eth0", AF_INET6, &own6, 64, &err), &err), 0);
+	inet_pton(AF_INET6, "fd00:9::9", &own6);
+	assert_int_equal(no_error(netlink_add_address(w->guest, "eth0", AF_INET6, &own6, 64, &err), &err), 0);
+	assert_int_equal(no_error(netlink_change_identity(w->guest, "eth0", mac, &old4, &old6, &err), &err), 0);
+	assert_int_equal(count_addresses(w->guest, "eth0", AF_INET, NULL, &found), 0);
+	assert_int_equal(count_addresses(w->guest, "eth0", AF_INET6, "fe80::1c01:2ff:fe03:405/64", &found), 2);
+	assert_true(found);
+	(void)count_addresses(w->guest, "eth0", AF_INET6, "fd00:9::9/64", &found);
+	assert_true(found);
+	inet_pton(AF_INET, "10.20.30.77", &setup.address4);
+	inet_pton(AF_INET6, "fd00:1:2:3::77", &setup.address6);
+	assert_int_equal(no_error(netlink_setup_inside(w->guest, &setup, &err), &err), 0);
+	assert_int_equal(count_addresses(w->guest, "eth0", AF_INET, "10.20.30.77/24", &found), 1);
+	assert_true(found);
+	assert_int_equal(netlink_get(w->guest, "eth0", &link, &err), 0);
+	assert_memory_equal(link.mac, mac, 6);
+	/* Addresses that are not there are no hindrance. */
+	assert_int_equal(no_error(netlink_change_identity(w->guest, "eth0", mac, &old4, NULL, &err), &err), 0);
 }
 
 static void gateway_beyond_the_prefix(void **state)
@@ -339,34 +385,19 @@ static void only_loopback(void **state)
 	assert_true(link.up);
 }
 
-static void default_routes(void **state)
-{
-	struct world *w = *state;
-	struct in_addr gateway;
-	struct err err = {0};
-
-	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
-	assert_int_equal(netlink_set_up(w->guest, "eth0", &err), 0);
-	inet_pton(AF_INET, "192.0.2.2", &gateway);
-	assert_int_equal(netlink_add_address(w->guest, "eth0", AF_INET, &gateway, 32, &err), 0);
-	inet_pton(AF_INET, "192.0.2.1", &gateway);
-	assert_int_equal(no_error(netlink_add_default_route(w->guest, "eth0", AF_INET, &gateway, &err), &err), 0);
-	assert_int_equal(netlink_add_default_route(w->guest, "eth7", AF_INET, &gateway, &err), -ENODEV);
-	err_clear(&err);
-	assert_int_equal(no_error(netlink_add_default_route(w->guest, "eth0", AF_INET6, NULL, &err), &err), 0);
-}
-
 static void kernel_says_why(void **state)
 {
 	struct world *w = *state;
 	struct in_addr gateway;
+	struct netlink_inside setup = {.link = "eth0", .has4 = true, .prefix4 = 24, .gateway4 = &gateway};
 	struct err err = {0};
 
-	/* eth0 is down: no route can go through it, and the kernel has a sentence for that. */
+	/* A group cannot be a gateway, and the kernel has a sentence for that. */
 	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
-	inet_pton(AF_INET, "192.0.2.1", &gateway);
-	assert_true(netlink_add_default_route(w->guest, "eth0", AF_INET, &gateway, &err) < 0);
-	assert_non_null(strstr(err.what, "192.0.2.1"));
+	inet_pton(AF_INET, "192.0.2.1", &setup.address4);
+	inet_pton(AF_INET, "224.0.0.1", &gateway);
+	assert_true(netlink_setup_inside(w->guest, &setup, &err) < 0);
+	assert_non_null(strstr(err.what, "224.0.0.1"));
 	assert_non_null(strchr(err.what, '('));
 	assert_true(err.sys != 0);
 }
@@ -378,8 +409,8 @@ static void delete_takes_both_ends(void **state)
 
 	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
 	assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-	assert_int_equal(netlink_index(w->host, "web1"), 0);
-	assert_int_equal(netlink_index(w->guest, "eth0"), 0);
+	assert_int_equal(index_of(w->host, "web1"), 0);
+	assert_int_equal(index_of(w->guest, "eth0"), 0);
 	assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
 	assert_true(netlink_delete(w->host, "lo", &err) < 0);
 	assert_non_null(strstr(err.what, "lo"));
@@ -403,11 +434,11 @@ static void delete_many(void **state)
 	}
 	assert_int_equal(no_error(netlink_delete_all(w->host, names, 20, &err), &err), 0);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(netlink_index(w->host, name[i]), 0);
+		assert_int_equal(index_of(w->host, name[i]), 0);
 	names[0] = "lo";
 	names[1] = "br0";
 	assert_true(netlink_delete_all(w->host, names, 2, &err) < 0);
-	assert_int_equal(netlink_index(w->host, "br0"), 0);
+	assert_int_equal(index_of(w->host, "br0"), 0);
 }
 
 /* A caller that ignores its children's ends cannot wait for them. */
@@ -420,8 +451,8 @@ static void delete_without_children(void **state)
 	for (int i = 0; i < 10; i++) {
 		assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
 		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-		assert_int_equal(netlink_index(w->host, "web1"), 0);
-		assert_int_equal(netlink_index(w->guest, "eth0"), 0);
+		assert_int_equal(index_of(w->host, "web1"), 0);
+		assert_int_equal(index_of(w->guest, "eth0"), 0);
 	}
 	(void)signal(SIGCHLD, SIG_DFL);
 }
@@ -437,8 +468,68 @@ static void delete_and_add_again(void **state)
 		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
 	}
 	/* The socket still answers to the point: late answers to deletions are no one's. */
-	assert_int_equal(netlink_index(w->host, "web1"), 0);
-	assert_true(netlink_index(w->host, "br0") > 0);
+	assert_int_equal(index_of(w->host, "web1"), 0);
+	assert_true(index_of(w->host, "br0") > 0);
+}
+
+/* A process that deletes web1, traced with its children; stopped at its start. */
+static pid_t begin_removal(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct netlink *nl;
+
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || netlink_open(-1, &nl, NULL) < 0)
+			_exit(1);
+		(void)raise(SIGSTOP);
+		_exit(netlink_delete(nl, "web1", NULL) == 0 ? 42 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSTOPPED(status));
+	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL)), 0);
+	assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+	return pid;
+}
+
+/* Lets a traced process go on to its end; its status. */
+static int end_traced(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
+		(void)ptrace(PTRACE_CONT, pid, NULL, (void *)(long)(WSTOPSIG(status) == SIGCHLD ? SIGCHLD : 0));
+	return status;
+}
+
+/* The kernel may be quicker than the child that asks it: with the guest's network the link goes by itself, and the next start has
+ * made the next one before the child comes to ask. */
+static void late_removal_spares_the_next_link(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	unsigned long asker = 0;
+	int status;
+
+	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
+	pid_t pid = begin_removal();
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status >> 8, SIGTRAP | PTRACE_EVENT_FORK << 8);
+	assert_int_equal(ptrace(PTRACE_GETEVENTMSG, pid, NULL, &asker), 0);
+	assert_int_equal(waitpid((pid_t)asker, &status, __WALL), asker); /* held before its first instruction */
+	assert_int_equal(netlink_delete(w->guest, "eth0", &err), 0);
+	assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+	assert_int_equal(WEXITSTATUS(end_traced(pid)), 42);
+
+	assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
+	int index = index_of(w->host, "web1");
+
+	assert_true(index > 0);
+	assert_int_equal(ptrace(PTRACE_CONT, (pid_t)asker, NULL, NULL), 0);
+	assert_true(WIFEXITED(end_traced((pid_t)asker)));
+	assert_int_equal(index_of(w->host, "web1"), index);
 }
 
 static void delete_refused(void **state)
@@ -460,7 +551,7 @@ static void delete_refused(void **state)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(WEXITSTATUS(status), 42);
 	assert_non_null(strstr(err->what, "br0"));
-	assert_true(netlink_index(w->host, "br0") > 0);
+	assert_true(index_of(w->host, "br0") > 0);
 	munmap(err, sizeof(*err));
 }
 
@@ -480,12 +571,45 @@ static void many_addresses(void **state)
 	}
 	assert_int_equal(count_addresses(w->host, "br0", AF_INET, "10.0.9.93/30", &found), 600);
 	assert_true(found);
-	assert_int_equal(netlink_link_addresses(w->host, netlink_index(w->host, "br0"), &list, &count, &err), 0);
+	assert_int_equal(netlink_link_addresses(w->host, index_of(w->host, "br0"), &list, &count, &err), 0);
 	assert_true(count >= 600);
 	free(list);
-	assert_int_equal(netlink_link_addresses(w->host, netlink_index(w->host, "lo"), &list, &count, &err), 0);
+	assert_int_equal(netlink_link_addresses(w->host, index_of(w->host, "lo"), &list, &count, &err), 0);
 	assert_int_equal(count, 0);
 	free(list);
+}
+
+static void links_move_and_come_back(void **state)
+{
+	struct world *w = *state;
+	struct netlink_link link;
+	struct err err = {0};
+	char name[IFNAMSIZ];
+	int inside = 0;
+
+	assert_int_equal(add_pair(w, "eth5", "eth0", NULL, &err), 0);
+	assert_int_equal(add_pair(w, "eth6", "taken", NULL, &err), 0);
+	int index = netlink_index(w->host, "eth5");
+
+	/* A name that is taken there: nothing has moved. */
+	assert_int_equal(netlink_move(w->host, index, w->guest, w->guest_fd, "taken", NULL, &err), -EEXIST);
+	assert_int_equal(netlink_index(w->host, "eth5"), index);
+	/* It is up, and gets another name on the way. */
+	assert_int_equal(no_error(netlink_move(w->host, index, w->guest, w->guest_fd, "lan0", &inside, &err), &err), 0);
+	assert_int_equal(netlink_index(w->host, "eth5"), 0);
+	assert_int_equal(netlink_index(w->guest, "lan0"), inside);
+	assert_int_equal(no_error(netlink_get_by_index(w->guest, inside, name, &link, &err), &err), 0);
+	assert_string_equal(name, "lan0");
+	assert_string_equal(link.kind, "veth");
+	assert_false(link.up);
+	assert_int_equal(netlink_get_by_index(w->guest, 12345, name, &link, &err), -ENODEV);
+	assert_int_equal(no_error(netlink_move(w->guest, inside, w->host, w->host_fd, "eth5", NULL, &err), &err), 0);
+	assert_true(netlink_index(w->host, "eth5") > 0);
+	assert_int_equal(netlink_index(w->guest, "lan0"), 0);
+	/* Within one namespace it is a new name. */
+	index = netlink_index(w->host, "eth5");
+	assert_int_equal(no_error(netlink_move(w->host, index, w->host, w->host_fd, "eth7", NULL, &err), &err), 0);
+	assert_int_equal(netlink_index(w->host, "eth7"), index);
 }
 
 static void stats_are_told(void **state)
@@ -513,17 +637,19 @@ int main(void)
 		IN_WORLD(veth_fails_whole),
 		IN_WORLD(taken_name_keeps_its_settings),
 		IN_WORLD(setup_inside_is_complete),
+		IN_WORLD(another_identity),
 		IN_WORLD(gateway_beyond_the_prefix),
 		IN_WORLD(link_local_gateway),
 		IN_WORLD(only_loopback),
-		IN_WORLD(default_routes),
 		IN_WORLD(kernel_says_why),
 		IN_WORLD(delete_takes_both_ends),
 		IN_WORLD(delete_many),
 		IN_WORLD(delete_without_children),
 		IN_WORLD(delete_and_add_again),
+		IN_WORLD(late_removal_spares_the_next_link),
 		IN_WORLD(delete_refused),
 		IN_WORLD(many_addresses),
+		IN_WORLD(links_move_and_come_back),
 		IN_WORLD(stats_are_told),
 	};
 

@@ -23,14 +23,16 @@
 static bool bridge_has(const char *bridge, int family, const void *address)
 {
 	struct netlink_address *list;
+	struct netlink_link link;
 	struct netlink *nl;
 	size_t count, size = family == AF_INET ? 4 : 16;
 	bool found = false;
 
 	assert_int_equal(netlink_open(-1, &nl, NULL), 0);
-	assert_int_equal(netlink_addresses(nl, &list, &count, NULL), 0);
+	assert_int_equal(netlink_get(nl, bridge, &link, NULL), 0);
+	assert_int_equal(netlink_link_addresses(nl, link.index, &list, &count, NULL), 0);
 	for (size_t i = 0; i < count; i++)
-		found |= strcmp(list[i].link, bridge) == 0 && list[i].family == family && memcmp(list[i].byte, address, size) == 0;
+		found |= list[i].family == family && memcmp(list[i].byte, address, size) == 0;
 	free(list);
 	netlink_free(nl);
 	return found;

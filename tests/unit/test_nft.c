@@ -35,6 +35,29 @@ static void tables_come_and_go(void **state)
 	assert_int_equal(nft_has_table("nonsense", "isle"), -EINVAL);
 }
 
+static bool is_odd(const char *name)
+{
+	return strncmp(name, "odd", 3) == 0;
+}
+
+static void tables_are_deleted_by_their_names(void **state)
+{
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(nft_delete_tables("inet", is_odd), 0);
+	assert_int_equal(nft_run("add table inet odd1\nadd table inet even\nadd table inet odd2\nadd table ip odd3\n"
+				 "add chain inet odd2 in { type filter hook input priority 0; policy drop; }\n",
+				 &err),
+			 0);
+	assert_int_equal(nft_delete_tables("inet", is_odd), 0);
+	assert_int_equal(nft_has_table("inet", "odd1"), 0);
+	assert_int_equal(nft_has_table("inet", "odd2"), 0);
+	assert_int_equal(nft_has_table("inet", "even"), 1);
+	assert_int_equal(nft_has_table("ip", "odd3"), 1);
+	assert_int_equal(nft_delete_tables("nonsense", is_odd), -EINVAL);
+}
+
 static void failures_have_words(void **state)
 {
 	struct err err = {0};
@@ -89,13 +112,38 @@ static void elements_are_found(void **state)
 	assert_int_equal(nft_run("add element inet isle nat4 { 10.20.30.0/24 }\n", &err), 0);
 }
 
+static void elements_change_without_the_library(void **state)
+{
+	char names[2][16] = {"br0", "br1"};
+	const struct nft_element both[] = {{"inet", "isle", "bridges", names[0], 16}, {"inet", "isle", "bridges", names[1], 16}};
+	const struct nft_element mixed[] = {both[0], {"inet", "isle", "nothing", names[1], 16}};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(nft_change_elements(true, both, 2), -ENOENT);
+	assert_int_equal(nft_run("add table inet isle\nadd set inet isle bridges { type ifname; }\n", &err), 0);
+	assert_int_equal(nft_change_elements(true, mixed, 2), -ENOENT);
+	assert_int_equal(nft_has_element(&both[0]), 0); /* all or nothing */
+	assert_int_equal(nft_change_elements(true, both, 2), 0);
+	assert_int_equal(nft_change_elements(true, both, 1), 0);
+	assert_int_equal(nft_has_element(&both[0]), 1);
+	assert_int_equal(nft_has_element(&both[1]), 1);
+	assert_int_equal(nft_change_elements(false, both, 1), 0);
+	assert_int_equal(nft_change_elements(false, both, 2), -ENOENT);
+	assert_int_equal(nft_has_element(&both[1]), 1);
+	assert_int_equal(nft_change_elements(false, &both[1], 1), 0);
+	assert_int_equal(nft_change_elements(false, NULL, 0), 0);
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(tables_come_and_go, fresh),
+		cmocka_unit_test_setup(tables_are_deleted_by_their_names, fresh),
 		cmocka_unit_test_setup(failures_have_words, fresh),
 		cmocka_unit_test_setup(a_transaction_is_whole, fresh),
 		cmocka_unit_test_setup(elements_are_found, fresh),
+		cmocka_unit_test_setup(elements_change_without_the_library, fresh),
 	};
 
 	netns_skip_unless_root(tests, sizeof(tests) / sizeof(tests[0]), fresh);

@@ -21,6 +21,11 @@
 #include "../../src/base/str.h"
 #include "../../src/kernel/privs.h"
 
+#define NO_LIMITS                                                          \
+	{                                                                  \
+		UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX \
+	}
+
 #define BIT(cap) (UINT64_C(1) << (cap))
 
 /* Runs fn in a child; what it returns is the child's exit status, 0 for good. */
@@ -202,7 +207,7 @@ static int limits_child(void)
 		limit.rlim_max = 0;
 	if (setrlimit(RLIMIT_CORE, &limit) < 0)
 		return 1;
-	if (privs_rlimits(UINT64_MAX, &err) < 0)
+	if (privs_rlimits(&(struct privs_limits){NO_LIMITS}, &err) < 0)
 		return 2;
 	if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != 1 || limit.rlim_max != 1)
 		return 3;
@@ -210,11 +215,31 @@ static int limits_child(void)
 		return 4;
 	if (getrlimit(RLIMIT_STACK, &limit) < 0 || limit.rlim_cur != 8 << 20 || limit.rlim_max != RLIM_INFINITY)
 		return 5;
-	if (privs_rlimits(100, &err) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 100 || limit.rlim_max != 100)
+	if (privs_rlimits(&(struct privs_limits){{100, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, &err) < 0 ||
+	    getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 100 || limit.rlim_max != 100)
 		return 6;
-	if (privs_rlimits(UINT64_C(1) << 60, &err) != -EIO || !strstr(err.hint, "fs.nr_open"))
+	if (privs_rlimits(&(struct privs_limits){{UINT64_C(1) << 60, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, &err) !=
+		    -EIO ||
+	    !strstr(err.hint, "fs.nr_open"))
 		return 7;
 	return 0;
+}
+
+static int limits_restored_child(void)
+{
+	struct privs_rlimits own;
+	struct rlimit files = {77, 5000}, stack = {1 << 20, RLIM_INFINITY}, now;
+	struct err err = {0};
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_STACK, &stack) < 0)
+		return 1;
+	privs_limits_save(&own);
+	if (privs_rlimits(&(struct privs_limits){{5000, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}}, &err) < 0)
+		return 2;
+	privs_limits_restore(&own);
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur != 77 || now.rlim_max != 5000)
+		return 3;
+	return getrlimit(RLIMIT_STACK, &now) < 0 || now.rlim_cur != 1 << 20 || now.rlim_max != RLIM_INFINITY ? 4 : 0;
 }
 
 static int limits_unprivileged_child(void)
@@ -226,7 +251,7 @@ static int limits_unprivileged_child(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
 	    syscall(SYS_setresuid, 65534, 65534, 65534) < 0)
 		return 1;
-	if (privs_rlimits(UINT64_MAX, &err) < 0)
+	if (privs_rlimits(&(struct privs_limits){NO_LIMITS}, &err) < 0)
 		return 2;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 600 || limit.rlim_max != 600)
 		return 3;
@@ -239,6 +264,7 @@ static void test_limits(void **state)
 		skip();
 	assert_int_equal(in_child(limits_child), 0);
 	assert_int_equal(in_child(limits_unprivileged_child), 0);
+	assert_int_equal(in_child(limits_restored_child), 0);
 }
 
 static int signals_child(void)

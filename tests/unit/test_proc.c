@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "../../src/base/clean.h"
+#include "../../src/base/aside.h"
 #include "../../src/base/proc.h"
 #include "scratch.h"
 
@@ -280,6 +281,38 @@ static void boot_id(void **state)
 	assert_string_equal(one, two);
 }
 
+static int work_aside(void *arg)
+{
+	int *shared = arg;
+
+	if (*shared == 2)
+		for (;;)
+			pause();
+	if (*shared == 3)
+		abort();
+	shared[1] = *shared + 41;
+	return *shared ? -ENOTTY : 0;
+}
+
+static void aside(void **state)
+{
+	int *shared = aside_memory(2 * sizeof(int));
+
+	assert_non_null(shared);
+	assert_int_equal(aside_run(work_aside, shared, 5000), 0);
+	assert_int_equal(shared[1], 41);
+	*shared = 1;
+	assert_int_equal(aside_run(work_aside, shared, 5000), -ENOTTY);
+	assert_int_equal(shared[1], 42);
+	*shared = 2;
+	assert_int_equal(aside_run(work_aside, shared, 30), -ETIMEDOUT);
+	*shared = 3;
+	assert_int_equal(aside_run(work_aside, shared, 5000), -EIO);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* it left no process */
+	aside_free(shared, 2 * sizeof(int));
+	aside_free(NULL, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,7 +320,7 @@ int main(void)
 		cmocka_unit_test(missing_program), cmocka_unit_test(too_much_output), scratch_test(timeouts),
 		scratch_test(daemon_left_behind),  cmocka_unit_test(in_child),        cmocka_unit_test(nothing_is_inherited),
 		cmocka_unit_test(passed_output),   cmocka_unit_test(pidfds),          cmocka_unit_test(no_descriptor_leaks),
-		cmocka_unit_test(boot_id),
+		cmocka_unit_test(boot_id),         cmocka_unit_test(aside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

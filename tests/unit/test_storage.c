@@ -16,6 +16,7 @@
 #include "../../src/base/file.h"
 #include "../../src/base/str.h"
 #include "../../src/storage/copy.h"
+#include "../../src/storage/measure.h"
 #include "../../src/storage/overlay.h"
 #include "scratch.h"
 
@@ -242,12 +243,12 @@ static void usage_counts_links_once(void **state)
 
 	assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
 	assert_int_equal(fsync(fd), 0);
-	assert_int_equal(copy_usage(scratch->fd, "rootfs", &once, NULL), 0);
+	assert_int_equal(measure_folder(scratch->fd, "rootfs", &once, NULL), 0);
 	assert_true(once >= sizeof(block));
 	assert_int_equal(linkat(tree, "file", tree, "again", 0), 0);
-	assert_int_equal(copy_usage(scratch->fd, "rootfs", &twice, NULL), 0);
+	assert_int_equal(measure_folder(scratch->fd, "rootfs", &twice, NULL), 0);
 	assert_true(twice < once + sizeof(block));
-	assert_int_equal(copy_usage(scratch->fd, "none", &twice, NULL), -ENOENT);
+	assert_int_equal(measure_folder(scratch->fd, "none", &twice, NULL), -ENOENT);
 }
 
 static void a_bottomless_tree_is_refused(void **state)
@@ -296,6 +297,31 @@ static int write_as_guest(int root_fd)
 
 typedef int mount_fn(const struct storage_place *place, int userns_fd, int *ret_fd, struct err *err);
 
+/* A copy has what the guest has, and goes its own way. */
+static void check_copy(const struct scratch *scratch, const struct storage *storage, mount_fn *mount_root,
+		       const struct place *place, int userns_fd)
+{
+	auto_free char *path = str_format("%s/copy", scratch->path);
+	struct storage_place second = place->place;
+	struct err err = {0};
+	struct stat st;
+	int root_fd = -1;
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	second.guest_path = path;
+	second.guest_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(storage->copy(place->guest_fd, second.guest_fd, false, &err), 0);
+	assert_int_equal(mount_root(&second, userns_fd, &root_fd, &err), 0);
+	assert_text(root_fd, "etc/hostname", "guest\n");
+	assert_int_equal(fstatat(root_fd, "etc/shadow", &st, 0), -1);
+	assert_int_equal(look(root_fd, "etc/hostname").st_uid, FIRST_ID);
+	close(root_fd);
+	assert_int_equal(storage->copy(place->guest_fd, second.guest_fd, false, &err), -EEXIST);
+	assert_int_equal(storage->copy(place->guest_fd, second.guest_fd, true, &err), -EEXIST);
+	close(second.guest_fd);
+	assert_int_equal(file_remove_tree(AT_FDCWD, path, NULL), 0);
+}
+
 static void check_mapped(const struct scratch *scratch, const struct storage *storage, mount_fn *mount_root, const char *files)
 {
 	need_root();
@@ -333,6 +359,7 @@ static void check_mapped(const struct scratch *scratch, const struct storage *st
 	assert_text(root_fd, "etc/hostname", "guest\n");
 	assert_int_equal(fstatat(root_fd, "etc/shadow", &st, 0), -1);
 	close(root_fd);
+	check_copy(scratch, storage, mount_root, &place, userns.fd);
 	userns_end(&userns);
 	place_end(&place);
 }

@@ -91,12 +91,34 @@ static void test_killed_stop(void **state)
 	store_free(store);
 }
 
+/* What ran when the host went down runs no more, whatever the pids of that boot are now; its folder is the next start's to clear.
+ */
+static void test_record_of_another_boot(void **state)
+{
+	struct store *store = open_store(*state);
+	struct record record = {.phase = "running", .boot_id = "00000000-0000-0000-0000-000000000000"}, seen;
+	int lock = -1;
+
+	record.init_pid = record.monitor_pid = getpid();
+	record.init_start = record.monitor_start = proc_start_time(getpid());
+	assert_int_equal(mkdirat(store->run_fd, "web1", 0700), 0);
+	assert_int_equal(record_save(store, "web1", &record, NULL), 0);
+	assert_int_equal(record_load(store, "web1", &seen), -ESTALE);
+	assert_int_equal(guest_state(store, "web1", &seen), STATE_STOPPED);
+	assert_int_equal(seen.init_pid, 0);
+	assert_int_equal(store_lock_name(store, "web1", 0, &lock, NULL), 0);
+	assert_int_equal(guest_state(store, "web1", NULL), STATE_STARTING);
+	close(lock);
+	store_free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scratch_test(test_faulty_config),
 		scratch_test(test_no_config),
 		scratch_test(test_killed_stop),
+		scratch_test(test_record_of_another_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,6 +215,8 @@ static void near_matches(void **state)
 	assert_string_equal(str_near("Memory", keys, COUNT(keys)), "memory");
 	assert_string_equal(str_near("memoryy", keys, COUNT(keys)), "memory");
 	assert_string_equal(str_near("proceses", keys, COUNT(keys)), "processes");
+	assert_string_equal(str_near("mem", keys, COUNT(keys)), "memory");
+	assert_string_equal(str_near("mem", (const char *const[]){"memory-high", "memory", "mtu"}, 2), "memory");
 	assert_string_equal(str_near("cpu", keys, COUNT(keys)), "cpus");
 	assert_string_equal(str_near("dsik", keys, COUNT(keys)), "disk");
 	assert_null(str_near("network", keys, COUNT(keys)));

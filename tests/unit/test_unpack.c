@@ -137,7 +137,7 @@ static void good_archive(void **state)
 		{"./usr/bin/", AE_IFDIR, .perm = 0755},
 		{"./bin", AE_IFLNK, "usr/bin"},
 		{"bin/through-link", AE_IFREG, "link", .perm = 0755},
-		{"/absolute", AE_IFREG, "root", .perm = 0600, .uid = 65535, .gid = 65534},
+		{"./root-only", AE_IFREG, "root", .perm = 0600, .uid = 65535, .gid = 65534},
 		{"./usr/bin/su", AE_IFREG, "su", .perm = 04755},
 		{"usr/bin/ping", AE_IFREG, "ping", .perm = 0755, .capability = true},
 		{"hard", 0, "./usr/bin/su"},
@@ -158,8 +158,8 @@ static void good_archive(void **state)
 	if (text)
 		fail_msg("%s", text);
 	assert_text(scratch, "root/usr/bin/through-link", "link");
-	assert_text(scratch, "root/absolute", "root");
-	assert_true(exists(scratch, "root/absolute", &st));
+	assert_text(scratch, "root/root-only", "root");
+	assert_true(exists(scratch, "root/root-only", &st));
 	assert_int_equal(st.st_uid, 65535);
 	assert_int_equal(st.st_gid, 65534);
 	assert_int_equal(st.st_mtime, 1000000000);
@@ -193,11 +193,17 @@ static void names_that_lead_out(void **state)
 	ARCHIVE(scratch, {"a/../../out", AE_IFREG, "x"});
 	refused(scratch, "a/../../out", "leads out");
 	ARCHIVE(scratch, {"/../out", AE_IFREG, "x"});
-	refused(scratch, "/../out", "leads out");
+	refused(scratch, "/../out", "absolute");
+	ARCHIVE(scratch, {".//../out", AE_IFREG, "x"});
+	refused(scratch, ".//../out", "leads out");
 	ARCHIVE(scratch, {"a/..", AE_IFDIR});
 	refused(scratch, "a/..", "leads out");
 	ARCHIVE(scratch, {".", AE_IFLNK, "/"});
 	refused(scratch, "", "replace the root");
+	ARCHIVE(scratch, {"/srv/file", AE_IFREG, "x"});
+	refused(scratch, "/srv/file", "absolute");
+	ARCHIVE(scratch, {"/", AE_IFDIR, .perm = 0755});
+	refused(scratch, "/", "absolute");
 	assert_false(exists(scratch, "out", NULL));
 }
 
@@ -230,6 +236,10 @@ static void hard_links_out(void **state)
 	ARCHIVE(scratch, {"h", 0, "../archive"});
 	refused(scratch, "h", "hard link");
 	ARCHIVE(scratch, {"h", 0, "/etc/passwd"});
+	refused(scratch, "h", "hard link");
+	ARCHIVE(scratch, {"file", AE_IFREG, "x"}, {"h", 0, "/file"});
+	refused(scratch, "h", "hard link");
+	ARCHIVE(scratch, {"h", 0, "etc/passwd"});
 	refused(scratch, "h", "No such file");
 	ARCHIVE(scratch, {"etc", AE_IFLNK, "/etc"}, {"h", 0, "etc/passwd"});
 	refused(scratch, "h", "leads out");
@@ -290,6 +300,26 @@ static void bombs(void **state)
 	entries = unpack(scratch, "--max-entries=200");
 	assert_non_null(entries);
 	assert_non_null(strstr(entries, "200 entries"));
+}
+
+/* An archive that comes to no end, by whoever sends it: it is the time that ends it. */
+static void no_end(void **state)
+{
+	struct scratch *scratch = *state;
+	auto_free char *path = str_format("%s/slow", scratch->path);
+	char start[512] = {0};
+
+	assert_int_equal(mkfifoat(scratch->fd, "slow", 0600), 0);
+	auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, start, sizeof(start)), sizeof(start));
+	assert_int_equal(renameat(scratch->fd, "slow", scratch->fd, "archive"), 0);
+	auto_free char *text = unpack(scratch, "--timeout=1");
+
+	assert_non_null(text);
+	assert_non_null(strstr(text, "not done after 1 seconds"));
+	assert_int_equal(unlinkat(scratch->fd, "archive", 0), 0);
 }
 
 static void put_raw(const struct scratch *scratch, const void *data, size_t len)
@@ -355,6 +385,7 @@ int main(void)
 		scratch_test(devices),
 		scratch_test(owners),
 		scratch_test(bombs),
+		scratch_test(no_end),
 		scratch_test(damaged),
 		scratch_test(the_target_must_be_empty),
 		scratch_test(control_bytes_are_escaped),

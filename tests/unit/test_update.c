@@ -19,6 +19,7 @@
 #include "../../src/base/proc.h"
 #include "../../src/guest/record.h"
 #include "../../src/kernel/cgroup.h"
+#include "../../src/run/limits.h"
 #include "../../src/run/update.h"
 
 struct scene {
@@ -99,15 +100,14 @@ static void begin(struct scene *scene, const char *old, const char *now)
 	}
 	scene->old = spec_of(old);
 	scene->guest.spec = spec_of(now);
-	struct cgroup_limits limits = {
-		.memory = scene->old->limits.memory,
-		.swap = UINT64_MAX,
-		.cpus = UINT64_MAX,
-		.cpu_weight = UINT64_MAX,
-		.processes = scene->old->limits.processes,
-	};
+	struct cgroup_limits limits;
 
-	if (cgroup_create(scene->record.cgroup, 0, &scene->err) || cgroup_limit(scene->record.cgroup, &limits, &scene->err)) {
+	cgroup_limits_none(&limits);
+	limits.number[CGROUP_MEMORY] = scene->old->limits.memory;
+	limits.number[CGROUP_PROCESSES] = scene->old->limits.processes;
+	limits.number[CGROUP_CPUS] = scene->old->limits.cpus;
+	if (cgroup_create(scene->record.cgroup, 0, &scene->err) ||
+	    cgroup_limit(scene->record.cgroup, &limits, limits_changed(NULL, scene->old), &scene->err)) {
 		print_message("skipped: %s\n", scene->err.what);
 		skip();
 	}
@@ -128,12 +128,44 @@ static void limits_change_at_once(void **state)
 	begin(scene, "[limits]\nmemory = 64M\n", "[limits]\nmemory = 96M\n");
 	assert_int_equal(guest_state(scene->store, "web1", NULL), STATE_RUNNING);
 	assert_int_equal(memory_limit(scene), 64 << 20);
-	if (update_apply(&scene->guest, scene->old, FACET_CGROUP, &scene->err))
+	if (update_apply(&scene->guest, scene->old, 0, NULL, &scene->err))
 		fail_msg("%s", scene->err.what);
 	assert_int_equal(memory_limit(scene), 96 << 20);
 	/* Not asked for: not done. */
-	assert_int_equal(update_apply(&scene->guest, scene->guest.spec, FACET_CGROUP, &scene->err), 0);
-	assert_int_equal(update_apply(&scene->guest, scene->old, FACET_FREE, &scene->err), 0);
+	assert_int_equal(update_apply(&scene->guest, scene->guest.spec, 0, NULL, &scene->err), 0);
+}
+
+static void limits_are_lifted_at_once(void **state)
+{
+	struct scene *scene = *state;
+	struct cgroup_uses uses;
+
+	begin(scene, "[limits]\nmemory = 64M\ncpus = 0.5\nprocesses = 20\n", "");
+	assert_int_equal(cgroup_uses(scene->record.cgroup, &uses), 0);
+	assert_int_equal(uses.of[CGROUP_MEMORY].limit, 64 << 20);
+	assert_int_equal(uses.of[CGROUP_CPUS].limit, 500);
+	assert_int_equal(uses.of[CGROUP_PROCESSES].limit, 20);
+	if (update_apply(&scene->guest, scene->old, 0, NULL, &scene->err))
+		fail_msg("%s", scene->err.what);
+	assert_int_equal(cgroup_uses(scene->record.cgroup, &uses), 0);
+	assert_true(uses.of[CGROUP_MEMORY].limit == cgroup_share_of_memory());
+	assert_true(uses.of[CGROUP_CPUS].limit == UINT64_MAX);
+	assert_int_equal(uses.of[CGROUP_PROCESSES].limit, cgroup_share_of_processes());
+}
+
+static void what_is_named_is_set_anew(void **state)
+{
+	struct scene *scene = *state;
+	struct cgroup_limits other;
+
+	begin(scene, "[limits]\nmemory = 64M\n", "[limits]\nmemory = 64M\n");
+	cgroup_limits_none(&other);
+	other.number[CGROUP_MEMORY] = 80 << 20;
+	assert_int_equal(cgroup_limit(scene->record.cgroup, &other, CGROUP_BIT(CGROUP_MEMORY), &scene->err), 0);
+	assert_int_equal(update_apply(&scene->guest, scene->old, 0, NULL, &scene->err), 0);
+	assert_int_equal(memory_limit(scene), 80 << 20);
+	assert_int_equal(update_apply(&scene->guest, scene->old, CGROUP_BIT(CGROUP_MEMORY), NULL, &scene->err), 0);
+	assert_int_equal(memory_limit(scene), 64 << 20);
 }
 
 static void a_failure_sets_all_back(void **state)
@@ -142,7 +174,7 @@ static void a_failure_sets_all_back(void **state)
 
 	/* The CPU does not exist: memory was raised before it, and goes back. */
 	begin(scene, "[limits]\nmemory = 64M\n", "[limits]\nmemory = 96M\ncpuset = 8000\n");
-	assert_true(update_apply(&scene->guest, scene->old, FACET_CGROUP, &scene->err) < 0);
+	assert_true(update_apply(&scene->guest, scene->old, 0, NULL, &scene->err) < 0);
 	assert_non_null(strstr(scene->err.what, "cpuset"));
 	assert_int_equal(memory_limit(scene), 64 << 20);
 }
@@ -153,21 +185,17 @@ static void a_stopped_guest_is_left_alone(void **state)
 
 	begin(scene, "[limits]\nmemory = 64M\n", "[limits]\nmemory = 96M\n");
 	assert_int_equal(record_remove(scene->store, "web1", &scene->err), 0);
-	assert_int_equal(update_apply(&scene->guest, scene->old, FACET_CGROUP, &scene->err), 0);
+	assert_int_equal(update_apply(&scene->guest, scene->old, 0, NULL, &scene->err), 0);
 	assert_int_equal(memory_limit(scene), 64 << 20);
 }
 
-static void lifted_limits_wait(void **state)
+static void some_keys_wait_for_the_next_start(void **state)
 {
-	struct spec *with = spec_of("[limits]\nmemory = 64M\n"), *without = spec_of("");
-	const struct key *memory = key_find(SECTION_LIMITS, "memory"), *init = key_find(SECTION_GUEST, "init");
-
-	assert_true(update_is_live(memory, without, with));
-	assert_false(update_is_live(memory, with, without));
-	assert_false(update_is_live(init, with, without));
-	assert_true(update_is_live(key_find(SECTION_GUEST, "autostart"), with, without));
-	spec_free(with);
-	spec_free(without);
+	(void)state;
+	assert_true(update_is_live(key_find(SECTION_LIMITS, "memory")));
+	assert_true(update_is_live(key_find(SECTION_GUEST, "autostart")));
+	assert_false(update_is_live(key_find(SECTION_GUEST, "init")));
+	assert_false(update_is_live(key_find(SECTION_LIMITS, "open-files")));
 }
 
 int main(void)
@@ -176,7 +204,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limits_change_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_failure_sets_all_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_stopped_guest_is_left_alone, set_up, tear_down),
-		cmocka_unit_test(lifted_limits_wait),
+		cmocka_unit_test_setup_teardown(limits_are_lifted_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_named_is_set_anew, set_up, tear_down),
+		cmocka_unit_test(some_keys_wait_for_the_next_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@ MEMORY = 4096  # MiB
 PAYLOAD_SIZE = 1 << 30  # bytes; a disk must be as large as when the state was saved
 DISK_SIZE = 8 << 30
 SCRATCH_SIZE = 4 << 30
+# A disk of the host's that is full is an error of the machine's disk; QEMU would rather stop the machine, for ever.
+UNSEEN = ",werror=report"
 PORTS = ("command", "output", "terminal")
 
 
@@ -49,9 +51,10 @@ def arguments(folder, parts, memory_file, share, nets, disks):
     ]  # fmt: skip
     argv += disk("root", parts["root"], "readonly=on,file.locking=off")
     argv += disk("payload", disks["payload"], "readonly=on,file.locking=off")
-    argv += disk("state", disks["state"], "discard=unmap,file.locking=off,snapshot=" + ("on" if disks["state_shared"] else "off"))
+    snapshot = "on" if disks["state_shared"] else "off"
+    argv += disk("state", disks["state"], f"discard=unmap,file.locking=off,snapshot={snapshot}{UNSEEN}")
     for name in ("scratch1", "scratch2"):
-        argv += disk(name, sparse_file(f"{folder}/{name}", SCRATCH_SIZE), "discard=unmap")
+        argv += disk(name, sparse_file(f"{folder}/{name}", SCRATCH_SIZE), f"discard=unmap{UNSEEN}")
     argv += ["-device", "virtio-serial-pci"]
     for name in PORTS:
         argv += [
@@ -148,11 +151,15 @@ class Machine:
         with open(f"{self.folder}/pid", "w", encoding="ascii") as file:
             print(self.process.pid, file=file)
 
-    def boot(self, disks, memory_file=None, leave=False, patience=300, reboots=False):
+    def boot(self, disks, memory_file=None, leave=False, patience=900, reboots=False):
         """Starts from power on, and waits for the agent."""
         memory_file = memory_file or sparse_file(f"{self.folder}/memory", MEMORY << 20)
         self.launch(memory_file, True, disks, [] if reboots else ["-no-reboot"], leave)
         self.attach()
+        self.await_agent(patience)
+
+    def await_agent(self, patience=900):
+        """Until the agent of a new boot is there."""
         self.command.settimeout(patience)
         try:
             if b"ready" not in self.command.recv(64):
@@ -160,6 +167,12 @@ class Machine:
         except TimeoutError as error:
             raise Broken(f"not up after {patience} s") from error
         self.command.settimeout(None)
+
+    def reboot(self, script):
+        """Runs a script that ends in a reboot, and waits for the next boot."""
+        token = secrets.token_hex(8)
+        self.command.sendall(f"{token}\n{script}\n{token}\n".encode())
+        self.await_agent()
 
     def save(self, folder):
         """Leaves the state in FOLDER/state; FOLDER/memory must be the memory that it booted with."""
@@ -231,14 +244,25 @@ class Machine:
                 yield f"{name}: {line}"
 
 
-def stop_folder(folder):
-    """Ends the machine that was left running in a folder."""
-    with open(f"{folder}/pid", encoding="ascii") as file:
-        pid = int(file.read())
+def runs_in(folder):
+    """The process of the machine that runs in a folder, or None."""
     try:
+        with open(f"{folder}/pid", encoding="ascii") as file:
+            pid = int(file.read())
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            if folder.encode() not in file.read():
-                return
-        os.kill(pid, signal.SIGTERM)
-    except (ProcessLookupError, FileNotFoundError):
-        pass
+            return pid if f"{folder}/".encode() in file.read() else None
+    except (OSError, ValueError):
+        return None
+
+
+def stop_folder(folder, patience=10):
+    """Ends the machine that was left running in a folder."""
+    if not os.path.exists(f"{folder}/pid"):
+        raise Broken(f"no machine was started in {folder}")
+    end = time.monotonic() + patience
+    while pid := runs_in(folder):
+        try:
+            os.kill(pid, signal.SIGTERM if time.monotonic() < end else signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)

@@ -1,0 +1,154 @@
+/* isle-criu.so, preloaded into criu: lends it the guest's own user of the host, to make the guest's user namespace and, where root
+ * lacks CAP_SYS_RESOURCE, to read the limits of processes in it. */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+
+#include "run/criu_shim.h"
+
+#define ARGUMENTS 6
+
+typedef long (*syscall_function)(long number, ...);
+
+long syscall(long number, ...);
+
+/* Not looked up beforehand: other libraries' constructors make calls too. */
+static syscall_function libc_syscall(void)
+{
+	static syscall_function known;
+	void *found = known ? NULL : dlsym(RTLD_NEXT, "syscall");
+
+	if (!known && !found)
+		_exit(127); /* criu without what it is to have from here must not run */
+	if (!known)
+		__builtin_memcpy(&known, &found, sizeof(found)); /* a data pointer is no function pointer to C */
+	return known;
+}
+
+static long pass(long number, const long arg[ARGUMENTS])
+{
+	return libc_syscall()(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
+
+/* An effective uid but root's takes the effective capabilities along (capabilities(7)). */
+static int raise_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (libc_syscall()(SYS_capget, &header, data) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	return (int)libc_syscall()(SYS_capset, &header, data);
+}
+
+/* A change of uid clears both: criu looks into its own /proc files, and ends with isle (prctl(2)). */
+struct traits {
+	int dumpable, death_signal;
+};
+
+static void keep_traits(struct traits *ret)
+{
+	ret->dumpable = prctl(PR_GET_DUMPABLE);
+	if (prctl(PR_GET_PDEATHSIG, &ret->death_signal) < 0)
+		ret->death_signal = 0;
+}
+
+static void give_traits(const struct traits *traits)
+{
+	if (traits->dumpable == 1)
+		(void)prctl(PR_SET_DUMPABLE, 1);
+	if (traits->death_signal)
+		(void)prctl(PR_SET_PDEATHSIG, traits->death_signal);
+}
+
+static int set_effective(uid_t uid)
+{
+	return (int)libc_syscall()(SYS_setresuid, -1L, (long)uid, -1L);
+}
+
+/* Does the call as somebody else; criu must not go on as him. */
+static long as(uid_t uid, long number, const long arg[ARGUMENTS])
+{
+	struct traits traits;
+	int num;
+
+	keep_traits(&traits);
+	if (set_effective(uid) < 0)
+		return -1;
+	if (raise_capabilities() < 0)
+		_exit(1);
+	give_traits(&traits);
+	long result = pass(number, arg);
+
+	num = errno;
+	if (number == SYS_clone3 && result == 0)
+		return 0; /* in the new user namespace, where it becomes root by itself */
+	if (set_effective(0) < 0)
+		_exit(1);
+	give_traits(&traits);
+	errno = num;
+	return result;
+}
+
+/* By the kernel's budgets for each user the guest's namespaces, inotify, message queues... count for whoever made its user
+ * namespace (user_namespaces(7)): never for the host's root. */
+static long clone_for_guest(const long arg[ARGUMENTS])
+{
+	const struct clone_args *args = (const void *)(uintptr_t)arg[0]; /* NOLINT(performance-no-int-to-ptr) */
+	const char *owner = getenv(CRIU_SHIM_OWNER);
+
+	if (!owner || !args || !(args->flags & CLONE_NEWUSER))
+		return pass(SYS_clone3, arg);
+	return as((uid_t)strtoul(owner, NULL, 10), SYS_clone3, arg);
+}
+
+/* The powers of whoever made the guest's user namespace: that user has all capabilities in it. */
+static long read_limit(const long arg[ARGUMENTS])
+{
+	char path[48];
+	uid_t owner;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/user", arg[0]);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int asked = fd < 0 ? -1 : ioctl(fd, NS_GET_OWNER_UID, &owner);
+
+	if (fd >= 0)
+		close(fd);
+	if (asked == 0)
+		return as(owner, SYS_prlimit64, arg);
+	errno = EPERM;
+	return -1;
+}
+
+/* In libc's place. Only a look at limits is done again with other powers, never a change. */
+long syscall(long number, ...)
+{
+	long arg[ARGUMENTS];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < ARGUMENTS; i++)
+		arg[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_clone3)
+		return clone_for_guest(arg);
+	long result = pass(number, arg);
+
+	return number == SYS_prlimit64 && result < 0 && errno == EPERM && arg[2] == 0 ? read_limit(arg) : result;
+}
