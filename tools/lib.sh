@@ -11,7 +11,7 @@ packages_run=(
 packages_test=(
 	git clang clang-format clang-tidy shellcheck codespell python3 libcmocka-dev
 	bats nftables iproute2 e2fsprogs btrfs-progs libarchive-tools jq
-	lxcfs tmux curl strace python3-prometheus-client zstd
+	lxcfs tmux curl strace python3-prometheus-client zstd nbdkit libnbd-bin
 )
 # To make the VMs of tests/vm.
 packages_vm=(
