@@ -56,6 +56,10 @@ const char *cgroup_kind_key(enum cgroup_kind kind);
 /* Whether the kernel weighs the disk's traffic between groups: BFQ, or cost control (io.cost.qos). */
 bool cgroup_io_weighs(unsigned major, unsigned minor);
 
+/* Has the kernel count what groups read from the disk and write to it where it does not yet: a kernel with io in v1 counts from
+ * the first rate on that the disk ever had (blk-throttle, Linux 6.10). Nothing is limited by it. Best effort: figures stay 0. */
+void cgroup_io_count(unsigned major, unsigned minor, const char *cgroup);
+
 /* Sets the struct to "no limit at all". */
 void cgroup_limits_none(struct cgroup_limits *ret);
 

@@ -13,6 +13,7 @@
 #include "../base/file.h"
 #include "../base/str.h"
 #include "blockdev.h"
+#include "cgroup_layout.h"
 #include "cgroup_parts.h"
 #include "host.h"
 
@@ -96,6 +97,28 @@ static void line_for(char ret[96], bool v1, const struct rate *rate, const struc
 		(void)str_print(ret, 96, "%u:%u %llu", device->major, device->minor, (unsigned long long)device->rate);
 	else
 		(void)str_print(ret, 96, "%u:%u %s=%llu", device->major, device->minor, rate->v2, (unsigned long long)device->rate);
+}
+
+void cgroup_io_count(unsigned major, unsigned minor, const char *cgroup)
+{
+	const struct cgroup_io_device lifted = {major, minor, UINT64_MAX};
+	char folder[PATH_MAX], line[96];
+	bool v1;
+
+	if (cgroup_place("io", cgroup, folder, &v1) < 0 || !v1)
+		return;
+	/* The top group has a line for each disk that is counted. */
+	auto_free char *counted = read_all(cgroup_v1_path("blkio"), rates[0].done_v1);
+
+	(void)str_print(line, sizeof(line), "%u:%u ", major, minor);
+	for (const char *at = counted; at && *at; at += strcspn(at, "\n"), at += *at == '\n')
+		if (str_starts(at, line))
+			return;
+	auto_free char *path = str_format("%s/%s", folder, rates[0].v1);
+
+	line_for(line, v1, &rates[0], &lifted);
+	if (path)
+		(void)file_poke(AT_FDCWD, path, line); /* see the header */
 }
 
 static const struct cgroup_io_device *find(const struct cgroup_io *io, const struct cgroup_io_device *wanted)

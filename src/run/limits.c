@@ -123,6 +123,26 @@ int limits_of(const struct guest *guest, const struct spec *spec, const struct r
 	return r;
 }
 
+static void count_disk(const struct guest *guest, int fd, const char *cgroup)
+{
+	struct blockdev device;
+
+	if (blockdev_of_file(fd, guest->name, &device, NULL) == 0)
+		cgroup_io_count(device.major, device.minor, cgroup);
+}
+
+void limits_count_disks(const struct guest *guest, const struct spec *spec, const char *cgroup)
+{
+	count_disk(guest, guest->dir_fd, cgroup);
+	for (size_t i = 0; i < spec->mount_count; i++) {
+		const struct spec_mount *mount = &spec->mounts[i];
+		auto_close int fd = mount->type || !mount->source ? -1 : open(mount->source, O_PATH | O_CLOEXEC);
+
+		if (fd >= 0)
+			count_disk(guest, fd, cgroup);
+	}
+}
+
 /* CPUs */
 
 struct cpus {
