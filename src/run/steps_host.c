@@ -30,6 +30,7 @@
 #include "devices.h"
 #include "limits.h"
 #include "mount_options.h"
+#include "scope.h"
 #include "steps.h"
 #include "usage.h"
 #include "walk.h"
@@ -448,4 +449,5 @@ void step_record_undo(struct run *run)
 	if (run->mode != RUN_PERSONALISE && run->record.init_start != 0 && run->guest->dir_fd >= 0 &&
 	    cgroup_exists(run->record.cgroup) && usage_record(run->guest, &recording, NULL, &err) < 0)
 		run_log(run, "could not put down what it has used: %s", err.what);
+	scope_release(run);
 }
