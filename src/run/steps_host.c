@@ -56,6 +56,9 @@ int step_folder(struct run *run, struct err *err)
 	int r = proc_boot_id(record->boot_id);
 	if (r < 0)
 		return err_num(err, r, "read this boot's id");
+	/* After a reboot from inside: what the new groups count is none of the old init's. */
+	record->init_pid = 0;
+	record->init_start = 0;
 	record->monitor_pid = getpid();
 	record->monitor_start = proc_start_time(getpid());
 	record->ids = run->spec->security.privileged ? 0 : run->spec->security.ids;
