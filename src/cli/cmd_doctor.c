@@ -17,6 +17,7 @@
 #include "doctor_fix.h"
 #include "doctor_lxcfs.h"
 #include "doctor_rules.h"
+#include "doctor_timers.h"
 #include "promised.h"
 #include "verbs.h"
 
@@ -115,6 +116,17 @@ static int find_lxcfs(struct doctor_report *report, const struct store *store)
 	return r == 0 && doctor_find_loadavg(&finding) == 1 ? add_finding(report, &finding) : r;
 }
 
+static int find_timers(struct doctor_report *report, const struct store *store)
+{
+	struct host_finding findings[DOCTOR_TIMERS];
+	size_t count = doctor_find_timers(store, findings);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = add_finding(report, &findings[i]);
+	return rc;
+}
+
 static int find_promised(struct doctor_report *report, const struct store *store)
 {
 	struct host_finding findings[PROMISED_KINDS + 1];
@@ -153,6 +165,8 @@ static int examine(struct doctor_report *report, unsigned long many, struct err 
 		rc = find_missing_rules(report, store);
 	if (rc == 0)
 		rc = find_lxcfs(report, store);
+	if (rc == 0)
+		rc = find_timers(report, store);
 	if (rc == 0)
 		rc = find_promised(report, store);
 	return rc < 0 ? err_num(err, rc, "examine the host") : 0;
@@ -316,7 +330,8 @@ const struct verb verb_doctor = {
 		"listed too, what running guests are promised against what the host has, and nftables rules that are missing under guests that run, since something emptied the ruleset; --rules writes "
 		"them again. So are running guests that have not the files of the lxcfs that is mounted, because it was started anew or has died: "
 		"any command that changes such a guest gives them to it, and --lxcfs gives them to all, which a drop-in of lxcfs.service "
-		"does on hosts that systemd runs. With "
+		"does on hosts that systemd runs. There isle-usage.timer and isle-balance.timer are named, too, when guests that run "
+		"would need them and they are not active. With "
 		"--quiet only warn and bad are shown. Without --rules, --lxcfs and --fix nothing on the host is changed.\n\n"
 		"Limits of the kernel that all guests share are compared with what --guests N need (1000 without it, and then what is "
 		"low is "

@@ -59,15 +59,17 @@ void top_look_free(struct top_look *look)
 	*look = (struct top_look){0};
 }
 
-static const struct top_guest *earlier(const struct top_look *before, const struct top_guest *now)
+/* *at: where the search goes on for the next guest; both looks are in the order of names. */
+static const struct top_guest *earlier(const struct top_look *before, const struct top_guest *now, size_t *at)
 {
-	for (size_t i = 0; i < before->count; i++) {
-		const struct figures *old = &before->guests[i].figures;
+	while (*at < before->count && strcmp(before->guests[*at].figures.name, now->figures.name) < 0)
+		++*at;
+	const struct top_guest *found = *at < before->count ? &before->guests[*at] : NULL;
 
-		if (strcmp(old->name, now->figures.name) == 0)
-			return old->up && old->record.init_start == now->figures.record.init_start ? &before->guests[i] : NULL;
-	}
-	return NULL;
+	return found && strcmp(found->figures.name, now->figures.name) == 0 && found->figures.up &&
+			       found->figures.record.init_start == now->figures.record.init_start
+		       ? found
+		       : NULL;
 }
 
 /* A second's worth of what grew from one to the other. */
@@ -110,9 +112,8 @@ static void fill_rates(const struct top_guest *then, const struct top_guest *now
 	}
 }
 
-static void fill(const struct top_look *before, const struct top_guest *now, struct top_row *row)
+static void fill(const struct top_guest *then, const struct top_guest *now, struct top_row *row)
 {
-	const struct top_guest *then = now->figures.up ? earlier(before, now) : NULL;
 	const struct cgroup_figures *cgroup = &now->figures.cgroup;
 
 	row->figures = &now->figures;
@@ -153,10 +154,12 @@ int top_compare(const struct top_look *before, const struct top_look *now, const
 	*ret = (struct top_rows){.rows = calloc(now->count + 1, sizeof(*ret->rows))};
 	if (!ret->rows)
 		return err_num(err, ENOMEM, "show the guests");
-	for (size_t i = 0; i < now->count; i++) {
-		ret->running += now->guests[i].figures.up;
-		if (strstr(now->guests[i].figures.name, view->filter))
-			fill(before, &now->guests[i], &ret->rows[ret->count++]);
+	for (size_t i = 0, at = 0; i < now->count; i++) {
+		const struct top_guest *guest = &now->guests[i];
+
+		ret->running += guest->figures.up;
+		if (strstr(guest->figures.name, view->filter))
+			fill(earlier(before, guest, &at), guest, &ret->rows[ret->count++]);
 	}
 	qsort_r(ret->rows, ret->count, sizeof(*ret->rows), order, (void *)view);
 	return 0;

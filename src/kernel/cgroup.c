@@ -382,3 +382,12 @@ int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err)
 	r = file_poke(AT_FDCWD, path, "0");
 	return r < 0 ? err_num(err, r, "enter %s/%s", folder, leaf) : 0;
 }
+
+int cgroup_open_leaf(const char *folder, const char *leaf)
+{
+	char path[PATH_MAX];
+	int r = unified_path(path, folder, leaf);
+	int fd = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 && r >= 0 ? -errno : fd;
+}

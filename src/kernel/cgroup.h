@@ -164,5 +164,8 @@ int cgroup_oom_open(const char *cgroup, struct cgroup_oom *ret, struct err *err)
  * processes itself. */
 int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err);
 
+/* The folder folder/leaf of cgroup2, for a process to be cloned into; -errno. */
+int cgroup_open_leaf(const char *folder, const char *leaf);
+
 /* Path of pid's cgroup2 group relative to the guest's ("guest/init.scope"); -ENOENT when it is not below. */
 int cgroup_of(pid_t pid, const char *cgroup, char *ret, size_t size);

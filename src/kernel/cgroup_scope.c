@@ -109,7 +109,12 @@ int cgroup_scope_set(struct cgroup_change *change, const char *cgroup, enum cgro
 	r = cgroup_change_note(change, note, old, err);
 	if (r == 0)
 		r = systemd_unit_set(unit, property_of(kind), value, err);
-	return r < 0 ? r : await_shown(folder, v1, kind, value, err);
+	if (r == 0)
+		r = await_shown(folder, v1, kind, value, err);
+	/* What BFQ goes by is the caller's to set right, once systemd has written its own idea of it. */
+	if (r == 0 && kind == CGROUP_IO_WEIGHT)
+		(void)systemd_unit_rests(unit);
+	return r;
 }
 
 /* The sum of the children's guarantees. */

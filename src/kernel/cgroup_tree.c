@@ -64,7 +64,7 @@ static int pids_of(void *arg, int folder)
 	auto_free char *text = NULL;
 	int r = file_read(folder, "cgroup.procs", PROCS_MAX, &text, NULL);
 
-	if (r == -ENODEV || r == -EOPNOTSUPP) /* gone, or one of threads only */
+	if (r == -ENODEV || r == -ENOENT || r == -EOPNOTSUPP) /* gone, or one of threads only */
 		return 0;
 	char *rest = text;
 

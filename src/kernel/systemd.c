@@ -379,16 +379,17 @@ int systemd_unit_set(const char *unit, const char *property, uint64_t value, str
 	return r;
 }
 
-bool systemd_unit_ends(const char *unit)
+/* Its ActiveState; caller frees. NULL: nobody answers. One that systemd does not know is loaded for this, and "inactive". */
+static char *unit_state(const char *unit)
 {
 	auto_bus struct bus bus = {0};
 	sd_bus_message *call = NULL, *reply = NULL;
-	auto_free char *state = NULL;
+	char *state = NULL;
 	const char *path = NULL;
 
 	if (bus_open(&bus, MACHINED_MS, NULL) < 0)
-		return false;
-	int r = bus.lib.sd_bus_message_new_method_call(bus.bus, &call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "GetUnit");
+		return NULL;
+	int r = bus.lib.sd_bus_message_new_method_call(bus.bus, &call, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_MANAGER, "LoadUnit");
 
 	if (r >= 0)
 		r = bus.lib.sd_bus_message_append(call, "s", unit);
@@ -397,7 +398,21 @@ bool systemd_unit_ends(const char *unit)
 		(void)bus.lib.sd_bus_get_property_string(bus.bus, SYSTEMD_NAME, path, SYSTEMD_NAME ".Unit", "ActiveState", NULL,
 							 &state); /* NULL: it has just gone */
 	bus.lib.sd_bus_message_unref(reply);
+	return state;
+}
+
+bool systemd_unit_ends(const char *unit)
+{
+	auto_free char *state = unit_state(unit);
+
 	return state && strcmp(state, "deactivating") == 0;
+}
+
+bool systemd_unit_rests(const char *unit)
+{
+	auto_free char *state = unit_state(unit);
+
+	return state && (strcmp(state, "inactive") == 0 || strcmp(state, "failed") == 0);
 }
 
 static void id_bytes(const char *text, uint8_t id[16])
@@ -486,6 +501,18 @@ int systemd_unit_set(const char *unit, const char *property, uint64_t value, str
 {
 	(void)err_num(err, EOPNOTSUPP, "have systemd set %s of %s: isle was built without libsystemd", property, unit);
 	return -EOPNOTSUPP;
+}
+
+bool systemd_unit_ends(const char *unit)
+{
+	(void)unit;
+	return false;
+}
+
+bool systemd_unit_rests(const char *unit)
+{
+	(void)unit;
+	return false;
 }
 
 int systemd_machine_register(const struct systemd_machine *machine, struct err *err)

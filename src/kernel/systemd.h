@@ -30,6 +30,10 @@ int systemd_unit_set(const char *unit, const char *property, uint64_t value, str
 /* Whether systemd is ending a unit (its ActiveState is "deactivating"). False when it cannot be asked within 3 s. */
 bool systemd_unit_ends(const char *unit);
 
+/* Whether a unit is not there or not active ("inactive", "failed"). False when it cannot be asked within 3 s. By its answer systemd
+ * has also written what it was told before: it works its queues off between two messages (src/core/manager.c, manager_loop). */
+bool systemd_unit_rests(const char *unit);
+
 struct systemd_machine {
 	const char *name;
 	const char *id;   /* 32 hex digits, or NULL */

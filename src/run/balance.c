@@ -171,19 +171,25 @@ static int move_locked(struct guest *guest, const struct balance_guest *one, con
 	struct record record;
 	enum state state = guest_state_locked(guest, &record);
 
-	if ((state != STATE_RUNNING && state != STATE_FROZEN) || strcmp(record.cpuset, one->was) != 0 ||
+	if ((state != STATE_RUNNING && state != STATE_FROZEN) || strcmp(record.cpuset, one->was) != 0 || record.changing ||
 	    !limits_are_placed(guest->spec))
 		return 0;
+	struct record next = record;
+	int r = str_copy(next.cpuset, sizeof(next.cpuset), list);
+
+	/* Killed in between, the next command that changes the guest sets what the record says. */
+	next.changing = record.changing = 1;
+	if (r == 0)
+		r = record_save(guest->store, guest->name, &next, err);
+	if (r < 0)
+		return r;
 	cgroup_limits_none(&limits);
 	limits.cpuset = list;
-	int r = cgroup_limit(record.cgroup, &limits, CGROUP_BIT(CGROUP_CPUSET), err);
-
-	if (r == 0)
-		r = str_copy(record.cpuset, sizeof(record.cpuset), list);
-	if (r == 0)
-		r = record_save(guest->store, guest->name, &record, err);
+	r = cgroup_limit(record.cgroup, &limits, CGROUP_BIT(CGROUP_CPUSET), err);
 	*ret_moved = r == 0;
-	return r;
+	next.changing = record.changing = 0;
+	int saved = record_save(guest->store, guest->name, r == 0 ? &next : &record, r == 0 ? err : NULL);
+	return r < 0 ? r : saved;
 }
 
 /* *ret_moved stays false where the guest has gone another way meanwhile. */
@@ -214,13 +220,18 @@ int balance(const struct store *store, unsigned sample_ms,
 	while (cpus > 0 && !there[cpus - 1])
 		cpus--;
 	balance_plan(there, cpus, all.guests, all.count);
-	for (size_t i = 0; r == 0 && i < all.count; i++) {
+	for (size_t i = 0; i < all.count; i++) {
 		auto_free char *list = all.guests[i].moved ? types_cpuset_format(all.guests[i].on, LIMITS_CPUS) : NULL;
 		bool moved = false;
 
 		if (!all.guests[i].moved)
 			continue;
-		r = list ? move(store, &all.guests[i], list, &moved, err) : err_num(err, ENOMEM, "move '%s'", all.guests[i].name);
+		/* One that cannot be moved keeps no other where it is; the first fault is the one to tell. */
+		struct err *why = r == 0 ? err : NULL;
+		int one = list ? move(store, &all.guests[i], list, &moved, why)
+			       : err_num(why, ENOMEM, "move '%s'", all.guests[i].name);
+
+		r = r == 0 ? one : r;
 		if (moved)
 			tell(arg, all.guests[i].name, all.guests[i].was, list);
 	}

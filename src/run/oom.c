@@ -80,19 +80,32 @@ int oom_timeout(const struct oom *oom)
 
 /* The kernel's log */
 
+/* The text behind "3,412,96,-;" (Documentation/ABI/testing/dev-kmsg) when it begins so; what follows that. Further on in a text the
+ * kernel quotes names of groups, which are the guests' to choose. */
+static const char *begins(const char *record, const char *words)
+{
+	const char *text = strchr(record, ';');
+
+	text = text ? text + 1 : record;
+	return strncmp(text, words, strlen(words)) == 0 ? text + strlen(words) : NULL;
+}
+
 /* "...: Killed process 123 (hog) total-vm:1kB, ..., UID:524288 pgtables:..." (mm/oom_kill.c, __oom_kill_process). The name may hold
  * anything but is followed by the last parenthesis. */
 bool oom_parse(const char *record, struct oom_victim *ret)
 {
-	static const char words[] = "Killed process ";
-	const char *at = strstr(record, words), *open_at, *close_at, *uid;
+	static const char *const ways[] = {"Memory cgroup out of memory: Killed process ", "Out of memory: Killed process ",
+					   "Out of memory (oom_kill_allocating_task): Killed process "};
+	const char *at = NULL, *open_at, *close_at, *uid;
 	size_t len;
 
+	for (size_t i = 0; !at && i < sizeof(ways) / sizeof(ways[0]); i++)
+		at = begins(record, ways[i]);
 	if (!at)
 		return false;
-	*ret = (struct oom_victim){.pid = strtol(at + strlen(words), NULL, 10)};
+	*ret = (struct oom_victim){.pid = strtol(at, NULL, 10)};
 	if (ret->pid <= 0)
-		return false; /* a process of that name has done something else */
+		return false;
 	open_at = strchr(at, '(');
 	close_at = strrchr(at, ')');
 	if (!open_at || !close_at || close_at < open_at)
@@ -112,7 +125,7 @@ bool oom_parse(const char *record, struct oom_victim *ret)
 /* "oom-kill:...,task_memcg=/isle/web1/guest,task=hog,pid=123,uid=0" comes before, though not always: it is rate-limited. */
 static void note_group(struct oom *oom, const char *record)
 {
-	const char *group = strstr(record, "oom-kill:") ? strstr(record, ",task_memcg=/") : NULL, *pid = NULL;
+	const char *group = begins(record, "oom-kill:") ? strstr(record, ",task_memcg=/") : NULL, *pid = NULL;
 	size_t len = strlen(oom->cgroup);
 
 	if (!group)

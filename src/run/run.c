@@ -46,7 +46,7 @@ struct run *run_new(struct guest *guest, enum run_mode mode)
 	run->spec = guest->spec;
 	run->host = host_get();
 	run->run_fd = run->control_fd = run->console_fd = run->other = run->init_pidfd = -1;
-	run->userns = run->root = run->netns_fd = -1;
+	run->userns = run->root = run->netns_fd = run->scope_fd = -1;
 	run->groups.folder = -1;
 	for (size_t i = 0; i < RUN_FD_COUNT; i++)
 		run->fd[i] = -1;

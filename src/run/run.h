@@ -61,6 +61,7 @@ struct run {
 	int init_pidfd;
 	int fd[RUN_FD_COUNT]; /* on the way between the sides; -1: none */
 	int userns;           /* RUN_RESTORE: a user namespace with the guest's ids, to map mounts by */
+	int scope_fd;         /* pidfd of who keeps the scope while it is stopped (scope.h); -1 */
 	int netns_fd;         /* the guest's network, held while its init ends: interfaces of the host are in there; -1 */
 	int root;             /* inside: the guest's root, attached but not yet the root */
 };

@@ -30,6 +30,7 @@
 #include "devices.h"
 #include "limits.h"
 #include "mount_options.h"
+#include "scope.h"
 #include "steps.h"
 #include "usage.h"
 #include "walk.h"
@@ -55,6 +56,9 @@ int step_folder(struct run *run, struct err *err)
 	int r = proc_boot_id(record->boot_id);
 	if (r < 0)
 		return err_num(err, r, "read this boot's id");
+	/* After a reboot from inside: what the new groups count is none of the old init's. */
+	record->init_pid = 0;
+	record->init_start = 0;
 	record->monitor_pid = getpid();
 	record->monitor_start = proc_start_time(getpid());
 	record->ids = run->spec->security.privileged ? 0 : run->spec->security.ids;
@@ -450,4 +454,5 @@ void step_record_undo(struct run *run)
 	if (run->mode != RUN_PERSONALISE && run->record.init_start != 0 && run->guest->dir_fd >= 0 &&
 	    cgroup_exists(run->record.cgroup) && usage_record(run->guest, &recording, NULL, &err) < 0)
 		run_log(run, "could not put down what it has used: %s", err.what);
+	scope_release(run);
 }

@@ -21,6 +21,7 @@
 #include "control.h"
 #include "devices.h"
 #include "repair.h"
+#include "scope.h"
 #include "start.h"
 #include "steps.h"
 #include "stop.h"
@@ -152,9 +153,8 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 	devices_hold_network(run);
 	if (cgroup_stat(run->record.cgroup, &before) == 0 && before.memory != UINT64_MAX)
 		run->memory = before.memory;
-	/* systemd takes a scope's groups away once the monitor has gone too, which may be before they are asked at the end: what
-	 * was used until now is put down in any case. */
-	if (run->host->systemd)
+	/* Where the scope cannot be kept, what was used until now is put down in any case. */
+	if (run->host->systemd && !scope_hold(run))
 		step_record_undo(run);
 	(void)str_copy(run->record.phase, sizeof(run->record.phase), RECORD_STOPPING);
 	(void)record_save(run->guest->store, run->guest->name, &run->record, NULL); /* only what list shows meanwhile */
@@ -237,6 +237,7 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 	run->run_fd = openat(guest->store->run_fd, guest->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	r = run->run_fd < 0 ? err_sys(err, "open %s/%s", guest->store->run, guest->name) : stop_running(run, request, err);
 
+	scope_release(run); /* the guest goes on */
 	run_free(run);
 	return r;
 }

@@ -26,6 +26,7 @@
 #define LOCK      "usage.lock"
 #define END       "end" /* the last line: without it the file is half of one */
 #define LOCK_MS   5000
+#define ENDING_MS 30000 /* what is not put down now is lost, and whoever holds the lock may wait for a busy disk */
 #define COUNT_MS  (15 * 60 * 1000)
 #define FILE_MOST 16384
 #define TRIES     4 /* a guest does not restart as often while it is looked at */
@@ -116,7 +117,7 @@ int usage_load(int guest_fd, struct usage *ret, struct err *err)
 
 	if (r < 0 && r != -ENOENT)
 		return err_num(err, r, "read the usage of the guest");
-	bool whole = text == NULL;
+	bool whole = false;
 
 	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
 		char *value = strchr(line, '=');
@@ -127,7 +128,7 @@ int usage_load(int guest_fd, struct usage *ret, struct err *err)
 			set_field(&usage, line, value);
 		}
 	}
-	/* The host lost its power before a file was on disk that a stop had not waited for. */
+	/* The host lost its power before a file was on disk that a stop had not waited for. No history either: nothing was used. */
 	if (!whole) {
 		usage = (struct usage){0};
 		usage_history_last(guest_fd, &usage.at, &usage.total);
@@ -157,6 +158,16 @@ static void sync_later(int guest_fd)
 		;
 }
 
+/* Over the old text, in the blocks that it has: a guest that has filled the disk, or has taken the last inode, would else run for
+ * nothing until it stops. */
+static int overwrite(int guest_fd, const struct buf *text)
+{
+	auto_close int fd = openat(guest_fd, NAME, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? -errno : file_write_all(fd, text->data, text->len);
+
+	return r == 0 && (ftruncate(fd, (off_t)text->len) < 0 || fsync(fd) < 0) ? -errno : r;
+}
+
 static int save(int guest_fd, const struct usage *usage, bool wait, struct err *err)
 {
 	auto_buf struct buf text = {0};
@@ -179,11 +190,15 @@ static int save(int guest_fd, const struct usage *usage, bool wait, struct err *
 	buf_add(&text, END "\n");
 	if (text.failed)
 		return err_num(err, ENOMEM, "write the usage of the guest");
-	if (wait)
-		return file_replace(guest_fd, NAME, text.data, text.len, 0600, err);
-	int r = file_replace_quick(guest_fd, NAME, text.data, text.len, 0600, err);
+	struct err why = {0};
+	int r = wait ? file_replace(guest_fd, NAME, text.data, text.len, 0600, &why)
+		     : file_replace_quick(guest_fd, NAME, text.data, text.len, 0600, &why);
 
-	if (r == 0)
+	if ((r == -ENOSPC || r == -EDQUOT) && overwrite(guest_fd, &text) == 0)
+		return 0;
+	if (r < 0 && err)
+		*err = why;
+	if (r == 0 && !wait)
 		sync_later(guest_fd);
 	return r;
 }
@@ -206,6 +221,12 @@ static uint64_t grown(uint64_t before, uint64_t now)
 	return now >= before ? now - before : now;
 }
 
+/* The kernel shows a sum of disks here, which becomes less when one of them is taken out: what it still shows was counted. */
+static bool is_sum(size_t counter)
+{
+	return counter == USAGE_READ_BYTES || counter == USAGE_WRITTEN_BYTES;
+}
+
 static void add_counters(struct usage *usage, const struct usage_look *look, bool same)
 {
 	for (size_t i = 0; i < USAGE_COUNTERS; i++) {
@@ -213,7 +234,7 @@ static void add_counters(struct usage *usage, const struct usage_look *look, boo
 
 		if (now == UINT64_MAX)
 			now = before;
-		usage->total.counter[i] += grown(before, now);
+		usage->total.counter[i] += is_sum(i) && now < before ? 0 : grown(before, now);
 		usage->last[i] = now;
 	}
 }
@@ -335,6 +356,15 @@ static void look_at(const struct record *record, bool ending, struct netlink *nl
 	look_at_links(record, nl, look);
 }
 
+/* None, or one of another boot: nobody runs. One that cannot be read now would make a run look as if it had not been. */
+static int load_record(const struct store *store, const char *name, struct record *ret, struct err *err)
+{
+	int r = record_load(store, name, ret);
+
+	return r < 0 && r != -ENOENT && r != -ESTALE && r != -EFBIG ? err_num(err, r, "read the run record of guest '%s'", name)
+								    : 0;
+}
+
 int usage_now(const struct store *store, const char *name, int guest_fd, struct netlink *nl, struct usage *ret, struct err *err)
 {
 	for (int i = 0;; i++) {
@@ -342,8 +372,9 @@ int usage_now(const struct store *store, const char *name, int guest_fd, struct 
 		struct usage usage, unmoved;
 		struct usage_look look;
 
-		(void)record_load(store, name, &record); /* none: nobody runs */
-		int r = usage_load(guest_fd, &usage, err);
+		int r = load_record(store, name, &record, err);
+		if (r == 0)
+			r = usage_load(guest_fd, &usage, err);
 		if (r < 0)
 			return r;
 		unmoved = usage;
@@ -351,8 +382,9 @@ int usage_now(const struct store *store, const char *name, int guest_fd, struct 
 		usage_advance(&usage, &look);
 		*ret = usage;
 		/* A run whose groups were gone when we looked, or that had not begun, has put down what it used meanwhile. */
-		(void)record_load(store, name, &after);
-		r = usage_load(guest_fd, &usage, err);
+		r = load_record(store, name, &after, err);
+		if (r == 0)
+			r = usage_load(guest_fd, &usage, err);
 		if (r < 0 || i == TRIES ||
 		    (record.init_start == after.init_start && usage.at_ms == unmoved.at_ms && usage.at == unmoved.at &&
 		     strcmp(usage.boot_id, unmoved.boot_id) == 0))
@@ -416,7 +448,7 @@ int usage_record(struct guest *guest, const struct usage_recording *recording, s
 	auto_close int lock = -1;
 	uint64_t disk = UINT64_MAX;
 	int counted = count_disk(guest, recording->disk_age, &disk, err); /* what else was used is put down without it too */
-	int r = file_lock(guest->dir_fd, LOCK, LOCK_MS, &lock, counted < 0 ? NULL : err);
+	int r = file_lock(guest->dir_fd, LOCK, recording->ending ? ENDING_MS : LOCK_MS, &lock, counted < 0 ? NULL : err);
 
 	if (r == 0)
 		r = usage_load(guest->dir_fd, &usage, err);
@@ -425,7 +457,9 @@ int usage_record(struct guest *guest, const struct usage_recording *recording, s
 	if (recording->record)
 		record = *recording->record;
 	else
-		(void)record_load(guest->store, guest->name, &record); /* none: nobody runs */
+		r = load_record(guest->store, guest->name, &record, err);
+	if (r < 0)
+		return r;
 	look_at(&record, recording->ending, NULL, &look);
 	if (recording->memory)
 		look.memory = recording->memory;

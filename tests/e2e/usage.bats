@@ -75,6 +75,18 @@ ended() {
 	at_least ran 2 "$(usage a running_seconds)"
 }
 
+@test "usage: what a guest does while it is stopped is its own too" {
+	make_guest a
+	isle start a
+	# shellcheck disable=SC2016 # for the shell inside
+	isle exec a -- sh -c 'mkdir /etc/rc.stop && printf "%s\n" "#!/bin/sh" \
+		"while read -r line </proc/self/stat && set -- \$line && [ \$((\${14} + \${15})) -lt 100 ]; do" \
+		"i=0; while [ \$i -lt 2000 ]; do i=\$((i + 1)); done; done" >/etc/rc.stop/last && chmod 755 /etc/rc.stop/last'
+	before=$(usage a cpu_seconds)
+	isle stop a
+	at_least 'after a second of work' "$(awk "BEGIN { print $before + 1 }")" "$(usage a cpu_seconds)"
+}
+
 @test "usage: memory times time is what was kept for how long" {
 	make_guest a
 	isle start a

@@ -38,14 +38,23 @@ static void a_process_cannot_lie_by_its_name(void **state)
 		&victim));
 	assert_int_equal(victim.uid, 524290);
 	assert_string_equal(victim.name, "x) UID:0 (");
-	assert_true(oom_parse("Killed process 9 (\033[31m) total-vm:1kB, UID:5 pg", &victim));
+	assert_true(oom_parse(
+		"3,1,1,-;Out of memory (oom_kill_allocating_task): Killed process 9 (\033[31m) total-vm:1kB, UID:5 pg", &victim));
 	assert_string_equal(victim.name, "?[31m");
 	assert_false(oom_parse("6,1,1,-;eth0: link up", &victim));
-	assert_false(oom_parse("Killed process 9 no name", &victim));
-	assert_false(oom_parse("Killed process )(", &victim));
+	assert_false(oom_parse("3,1,1,-;Out of memory: Killed process 9 no name", &victim));
+	assert_false(oom_parse("3,1,1,-;Out of memory: Killed process )(", &victim));
 	/* One of that name was short of memory: it has killed nobody. */
 	assert_false(oom_parse("4,1,1,-;Killed process  invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0", &victim));
-	assert_true(oom_parse("Killed process 9 (x)", &victim));
+	/* Nor does the kernel's word about a group that a guest has named. */
+	assert_false(oom_parse("6,1,1,-;cgroup: fork rejected by pids controller in "
+			       "/isle/web1/guest/Out of memory: Killed process 9 (init) UID:589824 ",
+			       &victim));
+	assert_false(
+		oom_parse("6,1,1,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=Out of memory: Killed process 9 (x) "
+			  "UID:589824 ,mems_allowed=0,oom_memcg=/isle/web1,task_memcg=/isle/web1/guest,task=hog,pid=7,uid=524288",
+			  &victim));
+	assert_true(oom_parse("3,1,1,-;Out of memory: Killed process 9 (x)", &victim));
 	assert_true(victim.uid == UINT64_MAX);
 }
 

@@ -2,12 +2,14 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +19,7 @@
 #include "../../src/base/str.h"
 #include "../../src/base/when.h"
 #include "../../src/run/usage.h"
+#include "scratch.h"
 
 #define BOOT1 "11111111-1111-1111-1111-111111111111"
 #define BOOT2 "22222222-2222-2222-2222-222222222222"
@@ -105,6 +108,62 @@ static void a_run_that_nobody_cleared_up_takes_no_time(void **state)
 	advance(&usage, look);
 	assert_int_equal(usage.total.running_ms, 3000);
 	assert_int_equal(usage.total.starts, 1);
+}
+
+/* The kernel adds up what it has of each disk, and forgets a disk that is taken out. */
+static void a_disk_that_goes_takes_nothing_twice(void **state)
+{
+	struct usage usage = {0};
+	struct usage_look look = look_of(BOOT1, 2000, 100, 1000, 0, 0);
+
+	(void)state;
+	look.counter[USAGE_READ_BYTES] = 11000;
+	look.counter[USAGE_WRITTEN_BYTES] = 500;
+	advance(&usage, look);
+	look.counter[USAGE_READ_BYTES] = 10000;
+	look.counter[USAGE_WRITTEN_BYTES] = 400;
+	advance(&usage, look);
+	assert_int_equal(usage.total.counter[USAGE_READ_BYTES], 11000);
+	look.counter[USAGE_READ_BYTES] = 10050;
+	look.counter[USAGE_WRITTEN_BYTES] = 450;
+	advance(&usage, look);
+	assert_int_equal(usage.total.counter[USAGE_READ_BYTES], 11050);
+	assert_int_equal(usage.total.counter[USAGE_WRITTEN_BYTES], 550);
+	/* Another run counts from nought. */
+	look.init_start = 5000;
+	look.counter[USAGE_READ_BYTES] = 7;
+	advance(&usage, look);
+	assert_int_equal(usage.total.counter[USAGE_READ_BYTES], 11057);
+}
+
+/* A guest whose files are on the host's disk can take the last block of it, and the last inode. */
+static void a_full_disk_loses_nothing(void **state)
+{
+	const struct scratch *scratch = *state;
+	const struct usage_recording recording = {.record = &(struct record){.link_count = 0}, .disk_age = UINT64_MAX};
+	static const char text[] = "boot_id=none\ncpu_usec=30\ndisk=1000\ndisk_at=1000\nat=1000\nend\n";
+	struct err err = {0};
+	struct usage usage;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		skip();
+	/* The folder and three files. */
+	assert_int_equal(mount("none", scratch->path, "tmpfs", 0, "nr_inodes=4"), 0);
+	int fd = open(scratch->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct guest guest = {.dir_fd = fd, .lock_fd = -1};
+
+	assert_int_equal(file_replace(fd, "usage", text, strlen(text), 0600, NULL), 0);
+	for (size_t i = 0; i < 2; i++)
+		close(openat(fd, i ? "usage.lock" : USAGE_HISTORY, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_true(openat(fd, "more", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) < 0);
+	if (usage_record(&guest, &recording, NULL, &err) < 0)
+		fail_msg("%s", err.what);
+	assert_int_equal(usage_load(fd, &usage, NULL), 0);
+	assert_int_equal(usage.total.counter[USAGE_CPU], 30);
+	assert_true(usage.total.disk_byte_seconds > 1e9);
+	assert_true(usage.at > 1000);
+	close(fd);
+	assert_int_equal(umount(scratch->path), 0);
 }
 
 static struct usage_look with_link(struct usage_look look, const char *host, uint64_t received)
@@ -213,6 +272,9 @@ static void what_a_loss_of_power_left_is_made_good(void **state)
 	for (size_t i = 0; i < USAGE_COUNTERS; i++)
 		total.counter[i] = 100 + i;
 	assert_int_equal(usage_history_add(fd, 1700000000, &total, NULL), 0);
+	/* The first file there ever was may not have got there at all. */
+	assert_int_equal(usage_load(fd, &usage, NULL), 0);
+	assert_memory_equal(&usage.total, &total, sizeof(total));
 	write_usage(fd, "boot_id=x\ncpu_usec=9\nstarts=1\n");
 	assert_int_equal(usage_load(fd, &usage, NULL), 0);
 	assert_int_equal(usage.at, 1700000000);
@@ -305,6 +367,8 @@ int main(void)
 		cmocka_unit_test(history_is_bounded),
 		cmocka_unit_test(interfaces_count_each_by_itself),
 		cmocka_unit_test(a_run_that_nobody_cleared_up_takes_no_time),
+		cmocka_unit_test(a_disk_that_goes_takes_nothing_twice),
+		scratch_test(a_full_disk_loses_nothing),
 		cmocka_unit_test(what_a_loss_of_power_left_is_made_good),
 	};
 

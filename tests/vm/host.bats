@@ -210,3 +210,28 @@ told_unregistered() {
 	is 'label after a restart' 'isle-one (enforce)' "$(cat "/proc/$(init_pid one)/attr/current")"
 	isle exec one -- true
 }
+
+# What doctor has to say of a unit.
+named() {
+	isle doctor --json | jq -r --arg unit "$1" '.findings[] | select(.name == $unit) | .fix'
+}
+
+@test "host: doctor names the timers that guests would need" {
+	is 'nobody runs' '' "$(named isle-usage.timer)$(named isle-balance.timer)"
+	isle start one
+	is usage 'systemctl enable --now isle-usage.timer' "$(named isle-usage.timer)"
+	is 'nobody is held to a CPU' '' "$(named isle-balance.timer)"
+	systemctl start isle-usage.timer
+	is 'it is active' '' "$(named isle-usage.timer)"
+	systemctl stop isle-usage.timer
+	isle start two
+	isle limit two cpuset=0
+	is 'none is placed' '' "$(named isle-balance.timer)"
+	isle limit one cpuset=auto:1
+	is balance 'systemctl enable --now isle-balance.timer' "$(named isle-balance.timer)"
+	systemctl start isle-balance.timer
+	is 'it is active' '' "$(named isle-balance.timer)"
+	systemctl stop isle-balance.timer
+	isle limit one cpuset=
+	isle limit two cpuset=
+}
