@@ -551,6 +551,36 @@ written() {
 	[ "$status" -ne 0 ]
 }
 
+@test "limit: of what only a start sets, it shows what holds and what waits" {
+	make_guest a --set limits.open-files=2000 --set limits.terminals=64
+	isle start a
+	is 'open files' 2000 "$(limit a open_files .limit)"
+	is signals "$(sed -n 's/^Max pending signals *[^ ]* *\([0-9]*\) .*/\1/p' "/proc/$(init_pid a)/limits")" "$(limit a pending_signals .limit)"
+	is 'file size' null "$(limit a file_size .limit)"
+	isle limit a open-files=1500 terminals=32 namespaces=100 file-size=1G
+	for held in 'open_files 2000 1500' 'terminals 64 32' 'namespaces 1024 100' 'file_size null 1073741824'; do
+		# shellcheck disable=SC2086 # words
+		set -- $held
+		is "$1 now" "$2" "$(limit a "$1" .limit)"
+		is "$1 in the config" "$3" "$(limit a "$1" .config)"
+	done
+	works isle limit a
+	for line in '1500 from the next start on' '32 from the next start on' '100 from the next start on' '1G from the next start on'; do
+		says "$line"
+	done
+	isle restart --kill a
+	is 'open files' 1500 "$(limit a open_files .limit)"
+	is terminals 32 "$(limit a terminals .limit)"
+	is namespaces 100 "$(limit a namespaces .limit)"
+	works isle limit a
+	says_not 'next start'
+	# What is given up waits as well.
+	isle limit a open-files= file-size=
+	works isle limit a
+	says 'unlimited from the next start on'
+	[[ $output =~ open-files\ +1500\ .*\ [0-9]+\ from\ the\ next\ start\ on ]] || flunk "$output"
+}
+
 @test "limit: shows a stopped guest's config, and refuses nonsense" {
 	make_guest a --set limits.memory=64M
 	is limit 67108864 "$(limit a memory .limit)"
