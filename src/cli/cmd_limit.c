@@ -440,33 +440,75 @@ static int balance_guests(struct call *call, struct err *err)
 	return r;
 }
 
-static int change(struct call *call, struct err *err)
+/* Names come first, and what is to be changed after them. */
+static int count_names(const struct call *call)
 {
+	int count = 0;
+
+	while (count < call->argc && !strchr(call->argv[count], '='))
+		count++;
+	if (count == call->argc) /* isle limit web1 memory */
+		count = count > 0;
+	return call_has(call, "all") ? 0 : count;
+}
+
+static int change_one(struct call *call, const char *name, struct err *err)
+{
+	int names = count_names(call);
 	enum change_when when;
 
 	if (change_when(call, &when, err) < 0)
 		return -EINVAL;
 	const struct config_words words = {
-		.words = call->argv + 1,
-		.count = call->argc - 1,
+		.words = call->argv + names,
+		.count = call->argc - names,
 		.set = true,
 		.empty_unsets = true,
 		.prefix = "limits.",
 		.when = when,
 	};
 
-	return config_change_words(call, call->argv[0], &words, err);
+	return config_change_words(call, name, &words, err);
+}
+
+/* Of one guest all changes are made or none; of several none is begun when one is not there. */
+static int change_many(struct call *call, struct err *err)
+{
+	bool all = call_has(call, "all");
+	struct call named = *call;
+	const struct store *store;
+	char **names = NULL;
+	int r = call_store(call, &store, err);
+
+	named.argc = count_names(call);
+	named.store = call->store;
+	if (r == 0 && !all && named.argc == 0)
+		r = call_usage(call, err, "a guest's name is needed before its limits, or --all");
+	if (r == 0)
+		r = all ? store_names(store, &names, err) : call_names(&named, CALL_ANY_STATE, &names, err);
+	for (size_t i = 0; r == 0 && !all && names[i]; i++) {
+		struct guest *guest = NULL;
+
+		r = guest_open_any(store, names[i], &guest, err);
+		guest_free(guest);
+	}
+	if (r == 0)
+		r = call_each(call, names, change_one, err);
+	store_names_free(names);
+	return r;
 }
 
 static int run_limit(struct call *call, struct err *err)
 {
+	bool all = call_has(call, "all");
+
 	if (call_has(call, "reload"))
-		return reload(call, err);
+		return all && call->argc ? call_usage(call, err, "names and --all exclude each other") : reload(call, err);
 	if (call_has(call, "balance"))
 		return balance_guests(call, err);
 	if (call->argc < 1)
-		return call_usage(call, err, "a guest's name is needed");
-	return call->argc == 1 ? show(call, call->argv[0], err) : change(call, err);
+		return call_usage(call, err, all ? "--all needs LIMIT=VALUE, or --reload" : "a guest's name is needed");
+	return call->argc == 1 && !all && !strchr(call->argv[0], '=') ? show(call, call->argv[0], err) : change_many(call, err);
 }
 
 static const struct option_row options[] = {
@@ -483,7 +525,7 @@ static const struct option_row options[] = {
 const struct verb verb_limit = {
 	.name = "limit",
 	.group = GROUP_SETTINGS,
-	.synopsis = "NAME [LIMIT=VALUE...] | --reload NAME... | --reload --all | --balance",
+	.synopsis = "NAME | NAME... LIMIT=VALUE... | --all LIMIT=VALUE... | --reload NAME... | --reload --all | --balance",
 	.summary = "Show and change what a guest may use of the host.",
 	.headline = "work with the limits of guest %",
 	.text = "Without a value: each limit, what the guest uses now, what it has used at most since its start, and how often it met the "
@@ -491,8 +533,8 @@ const struct verb verb_limit = {
 		"which plan a value comes from, or what the plan has where the guest says something else, and what the config asks for "
 		"where that is not what holds (--runtime, --next, and limits that only a start sets). A line at the end counts the "
 		"processes that the kernel killed for want of memory, with the last of them where the kernel told; isle log has them all.\n\n"
-		"With LIMIT=VALUE: the same as isle config NAME set limits.LIMIT=VALUE. LIMIT= alone lifts it, or gives it back to the plan. "
-		"isle.conf(5) describes each limit.\n\n"
+		"With LIMIT=VALUE: the same as isle config NAME set limits.LIMIT=VALUE, of several guests in parallel. LIMIT= alone lifts it, or "
+		"gives it back to the plan. isle.conf(5) describes each limit.\n\n"
 		"--reload sets all limits anew in guests that run, as their configs and plans have them now.\n\n"
 		"A guest that sees its own size (guest.lxcfs) is held to as many CPUs as its cpus, rounded up: most programs count the CPUs that "
 		"they may run on. isle chooses those with the fewest guests on them, but not all guests are as busy; --balance moves them by what "
@@ -503,6 +545,7 @@ const struct verb verb_limit = {
 		"rates total (microseconds, bytes or operations since the start).",
 	.examples =
 		"isle limit web1\nisle limit web1 memory=1G cpus=1.5\nisle limit web1 --runtime cpus=4\nisle limit web1 memory=\n"
+		"isle limit web1 web2 processes=2000\n"
 		"isle limit --reload --all\nisle limit --balance",
 	.options = options,
 	.min = 0,
@@ -510,6 +553,7 @@ const struct verb verb_limit = {
 	.complete = COMPLETE_GUEST,
 	.args = "GUEST LIMIT",
 	.takes_all = true,
+	.takes_words = true,
 	.needs_root = true,
 	.run = run_limit,
 };

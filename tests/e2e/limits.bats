@@ -581,6 +581,34 @@ written() {
 	[[ $output =~ open-files\ +1500\ .*\ [0-9]+\ from\ the\ next\ start\ on ]] || flunk "$output"
 }
 
+@test "limit: several guests at once, and all" {
+	make_guest a b c --set limits.processes=100
+	isle start a b
+	isle limit a b processes=200 limits.cpus=0.5
+	for name in a b; do
+		is "processes of $name" 200 "$(limit $name processes .limit)"
+		is "cpus of $name" 0.5 "$(limit $name cpus .config)"
+	done
+	is 'processes of c' 100 "$(limit c processes .limit)"
+	isle limit --all processes=300
+	for name in a b c; do is "processes of $name" 300 "$(limit $name processes .config)"; done
+	is running 300 "$(limit a processes .limit)"
+	# One that is not there: nothing is begun.
+	fails 3 isle limit a nobody b processes=400
+	is 'processes of a' 300 "$(limit a processes .limit)"
+	fails 2 isle limit a cpus=1 b
+	says "'b' is not KEY=VALUE"
+	fails 2 isle limit processes=400
+	says "a guest's name is needed"
+	fails 2 isle limit --all
+	says '--all needs LIMIT=VALUE'
+	fails 2 isle limit --reload --all a
+	fails 2 isle limit a memory=max
+	says 'nor the word unlimited'
+	fails 2 isle limit a disk=10G
+	says_not 'did you mean'
+}
+
 @test "limit: shows a stopped guest's config, and refuses nonsense" {
 	make_guest a --set limits.memory=64M
 	is limit 67108864 "$(limit a memory .limit)"
