@@ -38,11 +38,14 @@ static int date(const char *text, uint64_t *ret)
 
 		if (!end || (*end && strcmp(end, "Z") != 0))
 			continue;
-		int day = tm.tm_mday;
+		struct tm same = tm;
+
+		/* The 31st of a shorter month is no day. By UTC, of which no clock change takes an hour away. */
+		if (timegm(&same) < 0 || same.tm_mday != tm.tm_mday)
+			return -EINVAL;
 		time_t found = *end ? timegm(&tm) : mktime(&tm);
 
-		/* The 31st of a shorter month is no day. */
-		if (found < 0 || (tm.tm_mday != day && *end))
+		if (found < 0)
 			return -EINVAL;
 		*ret = (uint64_t)found;
 		return 0;

@@ -14,6 +14,7 @@
 #include "../guest/record.h"
 #include "../guest/spec_parts.h"
 #include "../kernel/blockdev.h"
+#include "../kernel/privs.h"
 #include "../run/balance.h"
 #include "../run/limits.h"
 #include "../run/oom.h"
@@ -32,6 +33,8 @@ struct shown {
 	bool up;
 	struct cgroup_uses uses, before; /* before: as far as rates are wanted, elapsed_us earlier */
 	uint64_t elapsed_us;
+	bool knows_init; /* init_has: the limits that each of its processes has */
+	struct privs_limits init_has;
 	struct oom_last oom;
 };
 
@@ -77,6 +80,21 @@ static bool is_none(const struct shown *shown, enum cgroup_kind kind)
 	return limit == UINT64_MAX || (kind == CGROUP_MEMORY_GUARANTEE && limit == 0);
 }
 
+/* What a guest was started with, of limits that no group of the kernel has and that hold until its next start; false: not known. */
+static bool started_with(const struct shown *shown, const struct key *key, uint64_t *ret)
+{
+	enum privs_limit limit = privs_limit_named(key->name);
+	bool terminals = strcmp(key->name, "terminals") == 0;
+
+	if (!shown->up || limits_kind_of(key) < CGROUP_KINDS || (limit < PRIVS_LIMITS && !shown->knows_init))
+		return false;
+	if (limit < PRIVS_LIMITS)
+		*ret = shown->init_has.hard[limit];
+	else
+		*ret = terminals ? shown->record.terminals : shown->record.namespaces;
+	return limit < PRIVS_LIMITS || *ret > 0;
+}
+
 static char *number_text(enum cgroup_kind kind, uint64_t number)
 {
 	char text[24];
@@ -109,10 +127,13 @@ static char *disks_text(const struct cgroup_io *io, enum cgroup_kind kind)
 /* Of a guest that runs what the kernel has, of another what its config asks for. */
 static char *limit_text(const struct shown *shown, const struct key *key, enum cgroup_kind kind)
 {
+	uint64_t number;
+
 	if (!shown->up || kind == CGROUP_KINDS) {
 		auto_buf struct buf text = {0};
+		bool known = started_with(shown, key, &number);
 
-		key->type->format(key, spec_field_const(shown->guest->spec, key), &text);
+		key->type->format(key, known ? &number : spec_field_const(shown->guest->spec, key), &text);
 		return text.len ? buf_take(&text) : NULL;
 	}
 	if (is_none(shown, kind))
@@ -147,18 +168,36 @@ static uint64_t held(enum cgroup_kind kind, uint64_t wanted)
 	}
 }
 
+static char *pending_start_text(const struct shown *shown, const struct key *key, uint64_t limit)
+{
+	enum privs_limit kind = privs_limit_named(key->name);
+	uint64_t wanted = *(const uint64_t *)spec_field_const(shown->guest->spec, key);
+	auto_buf struct buf text = {0};
+
+	if (wanted == SPEC_UNSET && kind < PRIVS_LIMITS)
+		wanted = privs_limit_default(kind);
+	if (wanted == limit)
+		return NULL;
+	key->type->format(key, &wanted, &text);
+	return str_format("%s from the next start on", text.len ? text.data : "unlimited");
+}
+
 /* After a change of the running guest alone, or of the config alone, the config says another thing than the kernel. NULL: it does
  * not. */
 static char *pending_text(const struct shown *shown, const struct key *key, enum cgroup_kind kind)
 {
-	auto_buf struct buf text = {0};
+	uint64_t limit;
 
+	if (started_with(shown, key, &limit))
+		return pending_start_text(shown, key, limit);
 	/* Those are not shown as they were asked for. */
 	if (!shown->up || kind >= CGROUP_KINDS || kind == CGROUP_CPUSET || kind == CGROUP_HUGEPAGES || kind == CGROUP_IO_WEIGHT ||
 	    is_disk(kind))
 		return NULL;
-	uint64_t wanted = *(const uint64_t *)spec_field_const(shown->guest->spec, key), limit = shown->uses.of[kind].limit;
+	uint64_t wanted = *(const uint64_t *)spec_field_const(shown->guest->spec, key);
+	auto_buf struct buf text = {0};
 
+	limit = shown->uses.of[kind].limit;
 	if (held(kind, wanted) == (is_none(shown, kind) ? UINT64_MAX : limit) || (wanted == SPEC_UNSET && limit == UINT64_MAX))
 		return NULL;
 	key->type->format(key, spec_field_const(shown->guest->spec, key), &text);
@@ -179,7 +218,7 @@ static void print_row(const struct shown *shown, const struct key *key)
 	uint64_t hits = live ? shown->uses.of[kind].hits : UINT64_MAX;
 	char count[24] = "-";
 
-	/* Rows with neither a limit nor a figure say nothing. */
+	/* Rows with neither a limit of their own nor a figure say nothing. */
 	if (!is_set(shown, key) && !use && !pending)
 		return;
 	if (hits != UINT64_MAX)
@@ -223,8 +262,10 @@ static struct json_object *number_json(enum cgroup_kind kind, uint64_t number)
 
 static struct json_object *limit_json(const struct shown *shown, const struct key *key, enum cgroup_kind kind)
 {
+	uint64_t number;
+
 	if (!shown->up || kind == CGROUP_KINDS)
-		return key->type->json(key, spec_field_const(shown->guest->spec, key));
+		return key->type->json(key, started_with(shown, key, &number) ? &number : spec_field_const(shown->guest->spec, key));
 	if (is_none(shown, kind))
 		return NULL;
 	if (kind == CGROUP_CPUSET)
@@ -310,6 +351,7 @@ static int show(struct call *call, const char *name, struct err *err)
 			(void)poll(NULL, 0, SAMPLE_MS); /* rates need two looks */
 		shown.up = shown.up && cgroup_uses(shown.record.cgroup, &shown.uses) == 0;
 		shown.elapsed_us = (proc_now_ms() - since) * 1000;
+		shown.knows_init = shown.up && privs_limits_of(shown.record.init_pid, &shown.init_has) == 0;
 		oom_last_load(store->run_fd, name, &shown.oom);
 		if (call->json)
 			print_json(&shown);
@@ -398,33 +440,75 @@ static int balance_guests(struct call *call, struct err *err)
 	return r;
 }
 
-static int change(struct call *call, struct err *err)
+/* Names come first, and what is to be changed after them. */
+static int count_names(const struct call *call)
 {
+	int count = 0;
+
+	while (count < call->argc && !strchr(call->argv[count], '='))
+		count++;
+	if (count == call->argc) /* isle limit web1 memory */
+		count = count > 0;
+	return call_has(call, "all") ? 0 : count;
+}
+
+static int change_one(struct call *call, const char *name, struct err *err)
+{
+	int names = count_names(call);
 	enum change_when when;
 
 	if (change_when(call, &when, err) < 0)
 		return -EINVAL;
 	const struct config_words words = {
-		.words = call->argv + 1,
-		.count = call->argc - 1,
+		.words = call->argv + names,
+		.count = call->argc - names,
 		.set = true,
 		.empty_unsets = true,
 		.prefix = "limits.",
 		.when = when,
 	};
 
-	return config_change_words(call, call->argv[0], &words, err);
+	return config_change_words(call, name, &words, err);
+}
+
+/* Of one guest all changes are made or none; of several none is begun when one is not there. */
+static int change_many(struct call *call, struct err *err)
+{
+	bool all = call_has(call, "all");
+	struct call named = *call;
+	const struct store *store;
+	char **names = NULL;
+	int r = call_store(call, &store, err);
+
+	named.argc = count_names(call);
+	named.store = call->store;
+	if (r == 0 && !all && named.argc == 0)
+		r = call_usage(call, err, "a guest's name is needed before its limits, or --all");
+	if (r == 0)
+		r = all ? store_names(store, &names, err) : call_names(&named, CALL_ANY_STATE, &names, err);
+	for (size_t i = 0; r == 0 && !all && names[i]; i++) {
+		struct guest *guest = NULL;
+
+		r = guest_open_any(store, names[i], &guest, err);
+		guest_free(guest);
+	}
+	if (r == 0)
+		r = call_each(call, names, change_one, err);
+	store_names_free(names);
+	return r;
 }
 
 static int run_limit(struct call *call, struct err *err)
 {
+	bool all = call_has(call, "all");
+
 	if (call_has(call, "reload"))
-		return reload(call, err);
+		return all && call->argc ? call_usage(call, err, "names and --all exclude each other") : reload(call, err);
 	if (call_has(call, "balance"))
 		return balance_guests(call, err);
 	if (call->argc < 1)
-		return call_usage(call, err, "a guest's name is needed");
-	return call->argc == 1 ? show(call, call->argv[0], err) : change(call, err);
+		return call_usage(call, err, all ? "--all needs LIMIT=VALUE, or --reload" : "a guest's name is needed");
+	return call->argc == 1 && !all && !strchr(call->argv[0], '=') ? show(call, call->argv[0], err) : change_many(call, err);
 }
 
 static const struct option_row options[] = {
@@ -441,16 +525,16 @@ static const struct option_row options[] = {
 const struct verb verb_limit = {
 	.name = "limit",
 	.group = GROUP_SETTINGS,
-	.synopsis = "NAME [LIMIT=VALUE...] | --reload NAME... | --reload --all | --balance",
+	.synopsis = "NAME | NAME... LIMIT=VALUE... | --all LIMIT=VALUE... | --reload NAME... | --reload --all | --balance",
 	.summary = "Show and change what a guest may use of the host.",
 	.headline = "work with the limits of guest %",
 	.text = "Without a value: each limit, what the guest uses now, what it has used at most since its start, and how often it met the "
 		"limit, as the kernel has it. Of processors and disks the use is the rate of the last fifth of a second. The last column says "
 		"which plan a value comes from, or what the plan has where the guest says something else, and what the config asks for "
-		"where that is not what holds (--runtime, --next). A line at the end counts the "
+		"where that is not what holds (--runtime, --next, and limits that only a start sets). A line at the end counts the "
 		"processes that the kernel killed for want of memory, with the last of them where the kernel told; isle log has them all.\n\n"
-		"With LIMIT=VALUE: the same as isle config NAME set limits.LIMIT=VALUE. LIMIT= alone lifts it, or gives it back to the plan. "
-		"isle.conf(5) describes each limit.\n\n"
+		"With LIMIT=VALUE: the same as isle config NAME set limits.LIMIT=VALUE, of several guests in parallel. LIMIT= alone lifts it, or "
+		"gives it back to the plan. isle.conf(5) describes each limit.\n\n"
 		"--reload sets all limits anew in guests that run, as their configs and plans have them now.\n\n"
 		"A guest that sees its own size (guest.lxcfs) is held to as many CPUs as its cpus, rounded up: most programs count the CPUs that "
 		"they may run on. isle chooses those with the fewest guests on them, but not all guests are as busy; --balance moves them by what "
@@ -461,6 +545,7 @@ const struct verb verb_limit = {
 		"rates total (microseconds, bytes or operations since the start).",
 	.examples =
 		"isle limit web1\nisle limit web1 memory=1G cpus=1.5\nisle limit web1 --runtime cpus=4\nisle limit web1 memory=\n"
+		"isle limit web1 web2 processes=2000\n"
 		"isle limit --reload --all\nisle limit --balance",
 	.options = options,
 	.min = 0,
@@ -468,6 +553,7 @@ const struct verb verb_limit = {
 	.complete = COMPLETE_GUEST,
 	.args = "GUEST LIMIT",
 	.takes_all = true,
+	.takes_words = true,
 	.needs_root = true,
 	.run = run_limit,
 };

@@ -393,11 +393,26 @@ static void list_free(struct list *list)
 		regfree(&list->regex);
 }
 
+/* What is promised to some of the guests says nothing against what the host has. */
+static int check_totals(struct call *call, struct err *err)
+{
+	static const char *const others[] = {"names",	"long",	   "columns", "sort",  "running",
+					     "frozen",	"stopped", "active",  "state", "filter"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (call_has(call, others[i]))
+			return call_usage(call, err, "--totals is of all guests: --%s does not go with it", others[i]);
+	return call->argc ? call_usage(call, err, "--totals is of all guests: it takes no names") : 0;
+}
+
 static int print_totals(struct call *call, struct err *err)
 {
 	const struct store *store;
 	struct promised promised;
-	int rc = call_store(call, &store, err);
+	int rc = check_totals(call, err);
+
+	if (rc == 0)
+		rc = call_store(call, &store, err);
 
 	if (rc == 0)
 		rc = promised_load(store, &promised, err);

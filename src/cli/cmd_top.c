@@ -20,7 +20,7 @@
 
 #define FIRST_MS   300 /* until rates are known */
 #define PAGE       10
-#define WIDE       160 /* columns in batch mode */
+#define FAR        1000000 /* rows: to the first or the last */
 #define DELAY_MOST 3600000UL
 #define KEYS \
 	"q quit  c cpu  m memory  p processes  1 2 3 pressure  r rx  t tx  d read  w write  n name  R reverse  / filter  + - delay"
@@ -78,7 +78,6 @@ static int batch(struct top *top, unsigned long count, struct err *err)
 	unsigned long wait = top->delay_ms < FIRST_MS ? top->delay_ms : FIRST_MS;
 	int r = next_look(top, err);
 
-	top->view.width = WIDE;
 	for (unsigned long i = 0; r == 0 && (count == 0 || i < count); i++) {
 		(void)poll(NULL, 0, (int)wait); /* the time that rates are of */
 		wait = top->delay_ms;
@@ -206,7 +205,10 @@ static bool press(struct top *top, char key)
 static const struct {
 	const char *sequence;
 	long rows;
-} arrows[] = {{"\033[A", -1}, {"\033[B", 1}, {"\033OA", -1}, {"\033OB", 1}, {"\033[5~", -PAGE}, {"\033[6~", PAGE}};
+} arrows[] = {
+	{"\033[A", -1},	   {"\033[B", 1},      {"\033OA", -1},     {"\033OB", 1},	  {"\033[5~", -PAGE}, {"\033[6~", PAGE},
+	{"\033[H", -FAR},   {"\033OH", -FAR},   {"\033[1~", -FAR},  {"\033[F", FAR},  {"\033OF", FAR},    {"\033[4~", FAR},
+};
 #define ARROWS (sizeof(arrows) / sizeof(arrows[0]))
 
 /* Keys that terminals send as several bytes; the rest one by one. */
@@ -334,11 +336,11 @@ const struct verb verb_top = {
 	.headline = "show what guests use",
 	.text = "CPU is in percent of one CPU; bars show processor time and memory against the limit, where there is one. PSI-C, PSI-M and PSI-I "
 		"are the share of time in which some process of the guest waited for a processor, memory or a disk (PSI). RX, TX, READ "
-		"and WRITE are bytes a second, RX being what the guest receives. What does not fit the terminal's width is left out. No guest "
-		"is entered.\n\n"
+		"and WRITE are bytes a second, RX being what the guest receives. What does not fit the terminal's width is left out, and a name that is "
+		"cut ends in +. No guest is entered.\n\n"
 		"Keys: q quits; c, m, p, 1, 2, 3, r, t, d, w, n and s sort by processor time, memory, processes, the three pressures, what is "
 		"received, sent, read and written, name, and state; R reverses; / asks for a part of the name and Escape shows all again; + and - "
-		"change the delay; space looks at once; arrows, j and k and the page keys scroll.\n\n"
+		"change the delay; space looks at once; arrows, j and k, the page keys, Home and End scroll.\n\n"
 		"With --json each look is one line, an object with time (seconds since 1970) and guests, an array of objects with name, "
 		"state, cpu_percent, memory, processes, cpu_pressure_percent, memory_pressure_percent, io_pressure_percent, "
 		"received_per_second, sent_per_second, read_per_second, written_per_second, cpu_limit_percent, memory_limit and "

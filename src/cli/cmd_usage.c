@@ -87,7 +87,22 @@ static struct json_object *json_of(const struct shown *shown, const struct span 
 	return o;
 }
 
-static void print_row(const struct shown *shown)
+static int name_width(char *const *names)
+{
+	size_t width = 20;
+
+	for (size_t i = 0; names[i]; i++)
+		width = strlen(names[i]) > width ? strlen(names[i]) : width;
+	return (int)width;
+}
+
+static void print_head(int width)
+{
+	printf("%-*s  %14s  %16s  %12s  %12s  %16s  %s\n", width, "NAME", "CPU SECONDS", "MEMORY GiB*h", "RECEIVED", "SENT", "DISK GiB*h",
+	       "RAN");
+}
+
+static void print_row(const struct shown *shown, int width)
 {
 	const struct usage_total *total = &shown->total;
 	char received[16], sent[16], ran[32];
@@ -95,8 +110,18 @@ static void print_row(const struct shown *shown)
 	str_show_size(total->counter[USAGE_RX_BYTES], received);
 	str_show_size(total->counter[USAGE_TX_BYTES], sent);
 	str_show_duration(total->running_ms / 1000, ran);
-	printf("%-20s  %14.2f  %16.3f  %12s  %12s  %16.3f  %s\n", shown->name, (double)total->counter[USAGE_CPU] / 1e6,
+	printf("%-*s  %14.2f  %16.3f  %12s  %12s  %16.3f  %s\n", width, shown->name, (double)total->counter[USAGE_CPU] / 1e6,
 	       total->memory_byte_seconds / (1 << 30) / 3600, received, sent, total->disk_byte_seconds / (1 << 30) / 3600, ran);
+}
+
+/* A guest that nobody named may have been destroyed since. */
+static void failed(const struct call *call, const char *name, const struct err *why, int *worst)
+{
+	if (why->code == ERR_NOT_FOUND && call->argc == 0)
+		return;
+	report_error(call, why, name);
+	if (report_status(why) > *worst)
+		*worst = report_status(why);
 }
 
 /* Recording */
@@ -127,36 +152,36 @@ static int record_all(struct call *call, char *const *names)
 		for (size_t i = 0; names[i]; i++) {
 			struct err why = {0};
 
-			if (record_one(call, names[i], disk, &why) == 0 || why.code == ERR_NOT_FOUND)
-				continue;
-			report_error(call, &why, names[i]);
-			worst = why.code > worst ? why.code : worst;
+			if (record_one(call, names[i], disk, &why) < 0 && (!disk || why.code != ERR_NOT_FOUND))
+				failed(call, names[i], &why, &worst);
 		}
 	return worst;
 }
 
+/* One guest's fault keeps nobody else's figures back. */
 static int show(struct call *call, char *const *names, const struct span *span, struct err *err)
 {
 	struct json_object *list = call->json ? json_object_new_array() : NULL;
 	const struct store *store;
-	int r = call_store(call, &store, err);
+	int r = call_store(call, &store, err), width = name_width(names), worst = 0;
 
 	if (r == 0 && !call->json && !call->quiet)
-		printf("%-20s  %14s  %16s  %12s  %12s  %16s  %s\n", "NAME", "CPU SECONDS", "MEMORY GiB*h", "RECEIVED", "SENT",
-		       "DISK GiB*h", "RAN");
+		print_head(width);
 	for (size_t i = 0; r == 0 && names[i]; i++) {
 		struct shown shown = {0};
+		struct err why = {0};
 
-		r = load(store, names[i], span, &shown, err);
-		if (r == 0 && call->json)
+		if (load(store, names[i], span, &shown, &why) < 0)
+			failed(call, names[i], &why, &worst);
+		else if (call->json)
 			json_object_array_add(list, json_of(&shown, span));
-		else if (r == 0)
-			print_row(&shown);
+		else
+			print_row(&shown, width);
 	}
 	if (r == 0 && call->json)
 		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(list);
-	return r;
+	return r < 0 ? r : worst;
 }
 
 static int moment(struct call *call, const char *option, uint64_t now, uint64_t *ret, struct err *err)
@@ -182,7 +207,7 @@ static int run_usage(struct call *call, struct err *err)
 	if (r == 0)
 		r = moment(call, "until", span.now, &span.until, err);
 	if (r == 0 && span.until < span.since)
-		r = call_usage(call, err, "--until is before --since");
+		r = call_usage(call, err, "%s", call_value(call, "until") ? "--until is before --since" : "--since is in the future");
 	if (r == 0 && call->argc == 0 && !call_has(call, "all")) {
 		const struct store *store;
 

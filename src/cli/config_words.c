@@ -60,7 +60,9 @@ static int edit_one(const struct config_words *words, struct spec *scratch, cons
 
 	if (r < 0)
 		return r;
-	auto_free char *dotted = str_format("%s%s", words->prefix, words->set ? key : word);
+	const char *named = words->set ? key : word;
+	/* isle limit web1 limits.memory=1G */
+	auto_free char *dotted = str_format("%s%s", str_starts(named, words->prefix) ? "" : words->prefix, named);
 
 	/* isle limit web1 memory= */
 	if (words->set && words->empty_unsets && !*value) {

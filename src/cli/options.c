@@ -301,7 +301,7 @@ static int check_counts(struct call *call, struct err *err)
 	if (call_has(call, "help") || call_has(call, "version"))
 		return 0;
 	if (verb->takes_all && call_has(call, "all"))
-		return call->argc ? call_usage(call, err, "names and --all exclude each other") : 0;
+		return call->argc && !verb->takes_words ? call_usage(call, err, "names and --all exclude each other") : 0;
 	if (call->argc < verb->min) {
 		if (verb->takes_all ||
 		    (call->argc == 0 && (verb->complete == COMPLETE_GUEST || verb->complete == COMPLETE_RUNNING ||

@@ -44,7 +44,8 @@ char *report_headline(const struct call *call, const struct err *err, const char
 
 	while (len > 0 && text[len - 1] == ' ')
 		len--;
-	return str_format("cannot %.*s%s", (int)len, text, mark + 1);
+	/* "start guest %" of all guests, or of none that was named. */
+	return str_format("cannot %.*ss%s", (int)len, text, mark + 1);
 }
 
 static void add_text(struct json_object *to, const char *key, const char *text)

@@ -4,7 +4,7 @@
 #include "../base/str.h"
 #include "../run/figures.h"
 
-#define TOP_FILTER_MAX 40
+#define TOP_FILTER_MAX 64 /* a whole name */
 
 enum top_column {
 	TOP_NAME,
@@ -51,7 +51,7 @@ struct top_view {
 	bool reverse;
 	char filter[TOP_FILTER_MAX]; /* a part of the name; "" shows all */
 	size_t scroll;               /* rows passed over; made to fit by top_draw */
-	unsigned width, height;      /* of the terminal; height 0: all rows */
+	unsigned width, height;      /* of the terminal; height 0: none, all rows and columns */
 	bool color;
 	const char *bottom; /* a line below, NULL: none */
 	double delay;       /* seconds, for the first line */
@@ -64,7 +64,7 @@ void top_look_free(struct top_look *look);
 int top_compare(const struct top_look *before, const struct top_look *now, const struct top_view *view, struct top_rows *ret,
 		struct err *err);
 
-/* Lines with ends of line, no longer than the view is wide. */
+/* Lines with ends of line, no longer than a terminal is wide. */
 void top_draw(const struct top_look *now, const struct top_rows *rows, struct top_view *view, struct buf *out);
 
 struct json_object *top_json(const struct top_look *now, const struct top_rows *rows);

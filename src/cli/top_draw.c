@@ -11,11 +11,12 @@
 #define HEADS 3  /* lines above the rows */
 #define CELL  40
 
-static void show_name(const struct top_row *row, enum top_column column, char ret[CELL])
-{
-	(void)column;
-	(void)str_print(ret, CELL, "%.20s", row->figures->name);
-}
+#define NAME_LEAST 20 /* cells of a name; more where names are longer and the width is there */
+
+struct layout {
+	int name;   /* cells of names */
+	size_t fit; /* columns that fit the width */
+};
 
 static void show_state(const struct top_row *row, enum top_column column, char ret[CELL])
 {
@@ -80,7 +81,7 @@ static const struct column {
 	bool left;
 	void (*show)(const struct top_row *row, enum top_column column, char ret[CELL]);
 } columns[TOP_COLUMNS] = {
-	[TOP_NAME] = {"name", 'n', "NAME", 20, true, show_name},
+	[TOP_NAME] = {"name", 'n', "NAME", NAME_LEAST, true, NULL},
 	[TOP_STATE] = {"state", 's', "STATE", 12, true, show_state},
 	[TOP_CPU] = {"cpu", 'c', "CPU% OF LIMIT", 19, false, show_cpu},
 	[TOP_MEMORY] = {"memory", 'm', "MEMORY OF LIMIT", 22, false, show_memory},
@@ -117,26 +118,50 @@ const char *top_column_name(enum top_column column)
 	return columns[column].name;
 }
 
-static size_t columns_that_fit(unsigned width)
+static int width_of(const struct layout *layout, size_t column)
 {
-	unsigned used = 0;
-	size_t count = 0;
+	return column == TOP_NAME ? layout->name : columns[column].width;
+}
 
-	for (; count < TOP_COLUMNS; count++) {
-		used += (unsigned)columns[count].width + (count ? 1 : 0);
-		if (used > width)
+static struct layout lay_out(const struct top_rows *rows, const struct top_view *view)
+{
+	struct layout layout = {.name = NAME_LEAST};
+	int used = 0, most = (int)view->width;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		int len = (int)strlen(rows->rows[i].figures->name);
+
+		layout.name = len > layout.name ? len : layout.name;
+	}
+	if (view->height == 0) { /* lines of a batch are as long as they need to be */
+		layout.fit = TOP_COLUMNS;
+		return layout;
+	}
+	/* Longer names push out rates and pressure, but neither memory nor processor time. */
+	for (size_t i = TOP_STATE; i <= TOP_MEMORY; i++)
+		most -= columns[i].width + 1;
+	layout.name = layout.name > most ? (most > NAME_LEAST ? most : NAME_LEAST) : layout.name;
+	for (; layout.fit < TOP_COLUMNS; layout.fit++) {
+		used += width_of(&layout, layout.fit) + (layout.fit ? 1 : 0);
+		if (used > (int)view->width)
 			break;
 	}
-	return count ? count : 1;
+	layout.fit = layout.fit ? layout.fit : 1;
+	return layout;
+}
+
+static int most_of_line(const struct top_view *view)
+{
+	return view->height == 0 ? -1 : (int)view->width;
 }
 
 static void add_line(struct buf *out, const struct top_view *view, const char *text)
 {
-	buf_addf(out, "%.*s\n", (int)view->width, text);
+	buf_addf(out, "%.*s\n", most_of_line(view), text);
 }
 
-static void draw_heads(const struct top_look *now, const struct top_rows *rows, const struct top_view *view, size_t fit,
-		       struct buf *out)
+static void draw_heads(const struct top_look *now, const struct top_rows *rows, const struct top_view *view,
+		       const struct layout *layout, struct buf *out)
 {
 	auto_free char *first = str_format("isle top  %s  %zu guests, %zu running, every %g s, by %s%s%s%s", now->clock, now->count,
 					   rows->running, view->delay, top_column_name(view->sort),
@@ -145,14 +170,15 @@ static void draw_heads(const struct top_look *now, const struct top_rows *rows, 
 
 	add_line(out, view, first ? first : "isle top");
 	add_line(out, view, "");
-	for (size_t i = 0; i < fit; i++) {
+	for (size_t i = 0; i < layout->fit; i++) {
 		const struct column *column = &columns[i];
+		int width = width_of(layout, i);
 		char title[CELL];
 
 		(void)str_print(title, sizeof(title), "%s%s", column->title, i == view->sort ? (view->reverse ? "^" : "v") : "");
-		buf_addf(&titles, "%s%*.*s", i ? " " : "", column->left ? -column->width : column->width, column->width, title);
+		buf_addf(&titles, "%s%*.*s", i ? " " : "", column->left ? -width : width, width, title);
 	}
-	buf_addf(out, "%s%.*s%s\n", view->color ? "\033[7m" : "", (int)view->width, titles.data ? titles.data : "",
+	buf_addf(out, "%s%.*s%s\n", view->color ? "\033[7m" : "", most_of_line(view), titles.data ? titles.data : "",
 		 view->color ? "\033[0m" : "");
 }
 
@@ -166,9 +192,23 @@ static const char *color_of(const struct top_row *row, size_t at)
 	return part >= 0.95 ? "\033[31m" : part >= 0.8 ? "\033[33m" : NULL;
 }
 
-static void draw_row(const struct top_row *row, const struct top_view *view, size_t fit, struct buf *out)
+static void draw_name(const struct top_row *row, const struct top_view *view, int width, struct buf *out)
 {
-	for (size_t i = 0; i < fit; i++) {
+	const char *name = row->figures->name;
+
+	/* A name that is cut says so: two guests must not look like one. */
+	if (view->height && (int)view->width < width)
+		width = (int)view->width;
+	if ((int)strlen(name) > width)
+		buf_addf(out, "%.*s+", width - 1, name);
+	else
+		buf_addf(out, "%-*s", width, name);
+}
+
+static void draw_row(const struct top_row *row, const struct top_view *view, const struct layout *layout, struct buf *out)
+{
+	draw_name(row, view, layout->name, out);
+	for (size_t i = TOP_NAME + 1; i < layout->fit; i++) {
 		const struct column *column = &columns[i];
 		const char *color = view->color ? color_of(row, i) : NULL;
 		char cell[CELL] = "-";
@@ -177,7 +217,7 @@ static void draw_row(const struct top_row *row, const struct top_view *view, siz
 			column->show(row, (enum top_column)i, cell);
 		else if (i == TOP_CPU || i == TOP_MEMORY) /* in the place of the number, not of the bar */
 			(void)str_print(cell, sizeof(cell), "-%*s", BAR + 3, "");
-		buf_addf(out, "%s%s%*.*s%s", i ? " " : "", color ? color : "", column->left ? -column->width : column->width,
+		buf_addf(out, " %s%*.*s%s", color ? color : "", column->left ? -column->width : column->width,
 			 column->width, cell, color ? "\033[0m" : "");
 	}
 	buf_add(out, "\n");
@@ -185,14 +225,15 @@ static void draw_row(const struct top_row *row, const struct top_view *view, siz
 
 void top_draw(const struct top_look *now, const struct top_rows *rows, struct top_view *view, struct buf *out)
 {
-	size_t fit = columns_that_fit(view->width), below = view->bottom ? 1 : 0;
+	const struct layout layout = lay_out(rows, view);
+	size_t below = view->bottom ? 1 : 0;
 	size_t room = view->height == 0 ? rows->count : view->height > HEADS + below ? view->height - HEADS - below : 1;
 
 	if (view->scroll + room > rows->count)
 		view->scroll = rows->count > room ? rows->count - room : 0;
-	draw_heads(now, rows, view, fit, out);
+	draw_heads(now, rows, view, &layout, out);
 	for (size_t i = view->scroll; i < rows->count && i < view->scroll + room; i++)
-		draw_row(&rows->rows[i], view, fit, out);
+		draw_row(&rows->rows[i], view, &layout, out);
 	for (size_t i = rows->count - view->scroll; view->bottom && i < room; i++)
 		buf_add(out, "\n");
 	if (view->bottom)

@@ -51,6 +51,7 @@ struct verb {
 	enum complete complete; /* what positional arguments are */
 	const char *args;   /* for completion, where they differ, a word each, the last one repeats: "GUEST get|set|unset KEY" */
 	bool takes_all;     /* offers --all beside names, and -n NAME */
+	bool takes_words;   /* arguments that are no names too: with --all it is left to run what they are */
 	bool rest;          /* arguments after "--" (or after the first positional: see stop_at_first) are handed on */
 	bool stop_at_first; /* options end at the first argument after `max` positional ones, which begins the rest: exec */
 	bool needs_root;

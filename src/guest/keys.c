@@ -17,7 +17,7 @@ const struct section_info section_table[SECTION_COUNT] = {
 			    "What the guest may use of the host. A limit is put on the guest's cgroup before its init runs and is "
 			    "read back; one "
 			    "that this kernel cannot hold is refused at the start. Without a key there is no limit, but where it "
-			    "says otherwise."},
+			    "says otherwise. unlimited is the same as no key at all, but for what a plan has, which it lifts."},
 	[SECTION_SECURITY] =
 		{"security", false, NULL,
 		 "What the guest may do to the host. The defaults assume that the guest's root is hostile; each key here either "

@@ -59,6 +59,7 @@ struct record {
 	char cpuset[256];   /* the CPUs that it is held to, chosen ones too; "": all */
 	char init_kind[12]; /* "systemd", "sysv", "busybox", "other" */
 	uint64_t changing;  /* 1: a command is changing its limits; where that was killed they are anything between */
+	uint64_t terminals, namespaces; /* the limits of those that it was started with; 0: unknown */
 	uint64_t starts;    /* how often init was started since `isle start` (reboots) */
 	size_t link_count;
 	struct record_link {

@@ -205,6 +205,9 @@ void spec_key_hint(enum section section, const char *key, const char *member, st
 				(void)err_hint(err, "did you mean '%s'?", near);
 			return;
 		}
+	/* In all other sections some word is near to every short one. */
+	if (strlen(key) < 5)
+		return;
 	for (size_t i = 0; i < key_count; i++)
 		names[i] = key_table[i].name;
 	near = str_near(key, names, key_count);

@@ -97,6 +97,12 @@ static bool is_unlimited(const struct key *key, const char *text, void *field)
 	return true;
 }
 
+/* People who come from elsewhere write max, none or -1. */
+static const char *or_unlimited(const struct key *key)
+{
+	return key->fallback || key->type == &type_number ? "" : ", nor the word unlimited";
+}
+
 static int number_parse(const struct key *key, const char *text, void *field, struct err *err)
 {
 	uint64_t value;
@@ -105,7 +111,7 @@ static int number_parse(const struct key *key, const char *text, void *field, st
 	if (r == -ERANGE)
 		return err_set(err, ERR_FAILED, "'%s' is too large", text);
 	if (r < 0)
-		return err_set(err, ERR_FAILED, "'%s' is not a whole number", text);
+		return err_set(err, ERR_FAILED, "'%s' is not a whole number%s", text, or_unlimited(key));
 	return u64_store(key, value, text, field, err);
 }
 
@@ -164,7 +170,8 @@ static int size_parse(const struct key *key, const char *text, void *field, stru
 	if (is_unlimited(key, text, field))
 		return 0;
 	if (str_to_size(text, &value) < 0)
-		return err_set(err, ERR_FAILED, "'%s' is not a size (bytes, or with K, M, G, T or P: 512M)", text);
+		return err_set(err, ERR_FAILED, "'%s' is not a size (bytes, or with K, M, G, T or P: 512M)%s", text,
+			       or_unlimited(key));
 	return u64_store(key, value, text, field, err);
 }
 
@@ -252,7 +259,8 @@ static int cpus_parse(const struct key *key, const char *text, void *field, stru
 	if (is_unlimited(key, text, field))
 		return 0;
 	if (read_thousandths(text, &value, &end) < 0 || *end)
-		return err_set(err, ERR_FAILED, "'%s' is not a number of CPUs (1.5; at most three decimal places)", text);
+		return err_set(err, ERR_FAILED, "'%s' is not a number of CPUs (1.5; at most three decimal places)%s", text,
+			       or_unlimited(key));
 	return u64_store(key, value, text, field, err);
 }
 

@@ -17,6 +17,7 @@
 
 #include "../base/file.h"
 #include "../base/str.h"
+#include "host.h"
 #include "privs.h"
 
 /* Indexed by the kernel's number. `lost` says why a guest does without it; NULL: it keeps it, confined to its own
@@ -272,13 +273,23 @@ static const struct limit {
 static const struct {
 	int resource;
 	const char *key;
+	const char *row; /* of /proc/PID/limits */
 } asked_for[PRIVS_LIMITS] = {
-	[PRIVS_OPEN_FILES] = {RLIMIT_NOFILE, "open-files"},
-	[PRIVS_LOCKED_MEMORY] = {RLIMIT_MEMLOCK, "locked-memory"},
-	[PRIVS_FILE_SIZE] = {RLIMIT_FSIZE, "file-size"},
-	[PRIVS_MESSAGE_QUEUES] = {RLIMIT_MSGQUEUE, "message-queues"},
-	[PRIVS_PENDING_SIGNALS] = {RLIMIT_SIGPENDING, "pending-signals"},
+	[PRIVS_OPEN_FILES] = {RLIMIT_NOFILE, "open-files", "Max open files "},
+	[PRIVS_LOCKED_MEMORY] = {RLIMIT_MEMLOCK, "locked-memory", "Max locked memory "},
+	[PRIVS_FILE_SIZE] = {RLIMIT_FSIZE, "file-size", "Max file size "},
+	[PRIVS_MESSAGE_QUEUES] = {RLIMIT_MSGQUEUE, "message-queues", "Max msgqueue size "},
+	[PRIVS_PENDING_SIGNALS] = {RLIMIT_SIGPENDING, "pending-signals", "Max pending signals "},
 };
+
+enum privs_limit privs_limit_named(const char *key)
+{
+	enum privs_limit limit = 0;
+
+	while (limit < PRIVS_LIMITS && strcmp(asked_for[limit].key, key) != 0)
+		limit++;
+	return limit;
+}
 
 /* A hard limit that this process may not raise is kept as it is, a soft one below it; but one that was asked for must hold. */
 static int set_limit(const struct limit *limit, const char *asked, struct err *err)
@@ -354,6 +365,53 @@ int privs_rlimits(const struct privs_limits *wanted, struct err *err)
 	files.soft = files.soft > files.hard ? files.hard : files.soft;
 	r = set_limit(&files, open_files == UINT64_MAX ? NULL : "open-files", err);
 	return r < 0 ? r : set_rows(wanted, false, err);
+}
+
+uint64_t privs_limit_default(enum privs_limit limit)
+{
+	uint64_t hard = most_open_files();
+	struct rlimit own;
+
+	if (limit != PRIVS_OPEN_FILES || hard > OPEN_FILES_HARD)
+		hard = OPEN_FILES_HARD;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limits[i].resource == asked_for[limit].resource)
+			hard = limits[i].hard;
+	if (host_get()->cap_sys_resource || getrlimit((__rlimit_resource_t)asked_for[limit].resource, &own) < 0)
+		return hard;
+	return own.rlim_max < hard ? own.rlim_max : hard;
+}
+
+/* "Max open files            1024                 524288               files" */
+static uint64_t hard_of_row(const char *row)
+{
+	uint64_t hard = UINT64_MAX;
+	char text[24];
+
+	row += strspn(row, " ");
+	row += strcspn(row, " ");
+	row += strspn(row, " ");
+	if (str_print(text, sizeof(text), "%.*s", (int)strcspn(row, " \n"), row) == 0)
+		(void)str_to_u64(text, 0, UINT64_MAX, &hard); /* "unlimited" is no number */
+	return hard;
+}
+
+int privs_limits_of(pid_t pid, struct privs_limits *ret)
+{
+	auto_free char *text = NULL;
+	char path[32];
+
+	(void)str_print(path, sizeof(path), "/proc/%d/limits", pid);
+	int r = file_read(AT_FDCWD, path, 8192, &text, NULL);
+
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	for (size_t i = 0; i < PRIVS_LIMITS; i++) {
+		const char *row = strstr(text, asked_for[i].row);
+
+		ret->hard[i] = row ? hard_of_row(row + strlen(asked_for[i].row)) : UINT64_MAX;
+	}
+	return 0;
 }
 
 int privs_budgets(const struct privs_limits *wanted, struct err *err)

@@ -36,6 +36,15 @@ struct privs_limits {
 };
 int privs_rlimits(const struct privs_limits *limits, struct err *err);
 
+/* The hard limits that a process has now (proc_pid_limits(5)), UINT64_MAX: none. -ESRCH: there is no such process. */
+int privs_limits_of(pid_t pid, struct privs_limits *ret);
+
+/* What privs_rlimits sets where nothing is asked for, as far as this process may. */
+uint64_t privs_limit_default(enum privs_limit limit);
+
+/* The limit that a key of [limits] is, PRIVS_LIMITS when it is none. */
+enum privs_limit privs_limit_named(const char *key);
+
 /* Of those only what bounds the user namespace that is made next: for a process that makes one and does other work besides. */
 int privs_budgets(const struct privs_limits *limits, struct err *err);
 

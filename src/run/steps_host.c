@@ -421,6 +421,9 @@ int step_record_phase(struct run *run, const char *phase, struct err *err)
 	(void)str_copy(record->init_kind, sizeof(record->init_kind), run->init_kind);
 	record->init_pid = run->init_pid;
 	record->init_start = start;
+	/* A guest that wakes has those that it fell asleep with. */
+	record->terminals = run->restore ? 0 : run->spec->limits.terminals;
+	record->namespaces = run->restore || run->spec->security.privileged ? 0 : run->spec->limits.namespaces;
 	record->started = (uint64_t)time(NULL);
 	return record_save(run->guest->store, run->guest->name, record, err);
 }

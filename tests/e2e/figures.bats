@@ -247,6 +247,11 @@ covered() {
 	isle usage --record
 	works isle list --totals
 	says_not 'not counted yet'
+	# Of some guests it would say nothing against what the host has.
+	fails 2 isle list --totals a
+	says 'of all guests'
+	fails 2 isle list --totals --running
+	says "--running does not go with it"
 	# More than a number can hold is not little.
 	make_guest c d --set limits.memory=16000P
 	[ "$(isle list --totals --json | jq '.memory.all >= 18446744073709551000')" = true ]

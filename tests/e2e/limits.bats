@@ -553,6 +553,64 @@ written() {
 	[ "$status" -ne 0 ]
 }
 
+@test "limit: of what only a start sets, it shows what holds and what waits" {
+	make_guest a --set limits.open-files=2000 --set limits.terminals=64
+	isle start a
+	is 'open files' 2000 "$(limit a open_files .limit)"
+	is signals "$(sed -n 's/^Max pending signals *[^ ]* *\([0-9]*\) .*/\1/p' "/proc/$(init_pid a)/limits")" "$(limit a pending_signals .limit)"
+	is 'file size' null "$(limit a file_size .limit)"
+	isle limit a open-files=1500 terminals=32 namespaces=100 file-size=1G
+	for held in 'open_files 2000 1500' 'terminals 64 32' 'namespaces 1024 100' 'file_size null 1073741824'; do
+		# shellcheck disable=SC2086 # words
+		set -- $held
+		is "$1 now" "$2" "$(limit a "$1" .limit)"
+		is "$1 in the config" "$3" "$(limit a "$1" .config)"
+	done
+	works isle limit a
+	for line in '1500 from the next start on' '32 from the next start on' '100 from the next start on' '1G from the next start on'; do
+		says "$line"
+	done
+	isle restart --kill a
+	is 'open files' 1500 "$(limit a open_files .limit)"
+	is terminals 32 "$(limit a terminals .limit)"
+	is namespaces 100 "$(limit a namespaces .limit)"
+	works isle limit a
+	says_not 'next start'
+	# What is given up waits as well.
+	isle limit a open-files= file-size=
+	works isle limit a
+	says 'unlimited from the next start on'
+	[[ $output =~ open-files\ +1500\ .*\ [0-9]+\ from\ the\ next\ start\ on ]] || flunk "$output"
+}
+
+@test "limit: several guests at once, and all" {
+	make_guest a b c --set limits.processes=100
+	isle start a b
+	isle limit a b processes=200 limits.cpus=0.5
+	for name in a b; do
+		is "processes of $name" 200 "$(limit $name processes .limit)"
+		is "cpus of $name" 0.5 "$(limit $name cpus .config)"
+	done
+	is 'processes of c' 100 "$(limit c processes .limit)"
+	isle limit --all processes=300
+	for name in a b c; do is "processes of $name" 300 "$(limit $name processes .config)"; done
+	is running 300 "$(limit a processes .limit)"
+	# One that is not there: nothing is begun.
+	fails 3 isle limit a nobody b processes=400
+	is 'processes of a' 300 "$(limit a processes .limit)"
+	fails 2 isle limit a cpus=1 b
+	says "'b' is not KEY=VALUE"
+	fails 2 isle limit processes=400
+	says "a guest's name is needed"
+	fails 2 isle limit --all
+	says '--all needs LIMIT=VALUE'
+	fails 2 isle limit --reload --all a
+	fails 2 isle limit a memory=max
+	says 'nor the word unlimited'
+	fails 2 isle limit a disk=10G
+	says_not 'did you mean'
+}
+
 @test "limit: shows a stopped guest's config, and refuses nonsense" {
 	make_guest a --set limits.memory=64M
 	is limit 67108864 "$(limit a memory .limit)"

@@ -150,6 +150,24 @@ last_is() {
 	shows 'ended with status 0'
 }
 
+@test "top: long names are whole where there is room, and say so where they are cut" {
+	local long=a-guest-whose-name-is-long.customer-4711.example
+	make_guest "$long.production1" "$long.production2"
+	works isle top -b -n 1 -d 100ms --filter "$long.production2"
+	says "$long.production2 stopped"
+	says_not production1
+	says 'WRITE/S'
+	needs tmux
+	COLUMNS_WANTED=90 terminal -d 1s
+	shows 'MEMORY OF LIMIT'
+	screen | grep -q '^a-guest-whose-name-is-long[^ ]*+ stopped' || flunk "$(screen)"
+	tmux -S "$BATS_TEST_TMPDIR/tmux" resize-window -x 200 -y 24
+	shows "$long.production1 stopped"
+	shows 'PSI-I'
+	keys q
+	shows 'ended with status 0'
+}
+
 @test "top: more guests than lines scroll" {
 	for i in 1 2 3 4 5 6; do make_guest "web$i"; done
 	needs tmux
@@ -161,6 +179,10 @@ last_is() {
 	shows web6
 	shows_not web1
 	keys PPage
+	shows web1
+	keys End
+	shows web6
+	keys Home
 	shows web1
 	keys q
 	shows 'ended with status 0'

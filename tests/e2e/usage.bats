@@ -286,8 +286,25 @@ synced() {
 		flunk "$(cat "$ISLE_PATH/guests/a/usage.history")"
 	is all 30 "$(usage a cpu_seconds)"
 	fails 2 isle usage a --since yesterdayish
+	fails 2 isle usage a --since 2026-02-30
 	fails 2 isle usage a --since 1h --until 2h
+	says '--until is before --since'
+	fails 2 isle usage a --since "@$((now + 86400))"
+	says '--since is in the future'
 	works isle usage
 	says 'CPU SECONDS'
 	says 'a '
+}
+
+@test "usage: a guest that is not there is named, and keeps nobody's figures back" {
+	make_guest a a-guest-whose-name-is-longer-than-others
+	fails 3 isle usage nobody a
+	says "cannot show the usage of guest 'nobody'"
+	says 'a  '
+	fails 3 isle usage --record a nobody
+	says "cannot show the usage of guest 'nobody'"
+	[ -e "$ISLE_PATH/guests/a/usage" ]
+	# Columns stand below their titles.
+	isle usage | sed 's/CPU SECONDS/CPU_SECONDS/' | awk '{ match($0, /^[^ ]+ +[^ ]+/); print RLENGTH }' | sort -u >"$BATS_TEST_TMPDIR/ends"
+	is ends 1 "$(wc -l <"$BATS_TEST_TMPDIR/ends")"
 }

@@ -340,7 +340,7 @@ static void headlines(void **state)
 		const char *name, *text;
 	} cases[] = {
 		{&phrase, "web1", "cannot create guest 'web1' from a template"},
-		{&phrase, NULL, "cannot create guest from a template"},
+		{&phrase, NULL, "cannot create guests from a template"},
 		{&many, "web1", "cannot stop guest 'web1'"},
 		{&bare, NULL, "'isle version' failed"},
 	};

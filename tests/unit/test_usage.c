@@ -349,6 +349,9 @@ static void moments(void **state)
 	assert_int_equal(when_parse("today", 1795185005, &at), 0);
 	assert_in_range(1795185005 - at, 0, 86400 + 3600);
 	assert_true(when_parse("2026-02-31Z", 0, &at) < 0);
+	assert_true(when_parse("2026-02-30", 0, &at) < 0);
+	assert_true(when_parse("2026-04-31T12:00", 0, &at) < 0);
+	assert_int_equal(when_parse("2028-02-29", 0, &at), 0);
 	assert_true(when_parse("2026-13-01", 0, &at) < 0);
 	assert_true(when_parse("", 0, &at) < 0);
 	assert_true(when_parse("soon", 0, &at) < 0);
