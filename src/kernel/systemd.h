@@ -1,4 +1,4 @@
-/* A systemd host: guests' scopes are asked of it over D-Bus, and machined is told of them. */
+/* A systemd host: guests' scopes are asked of it over D-Bus. */
 #pragma once
 
 #include <stdint.h>
@@ -29,20 +29,3 @@ int systemd_unit_set(const char *unit, const char *property, uint64_t value, str
 
 /* Whether systemd is ending a unit (its ActiveState is "deactivating"). False when it cannot be asked within 3 s. */
 bool systemd_unit_ends(const char *unit);
-
-struct systemd_machine {
-	const char *name;
-	const char *id;   /* 32 hex digits, or NULL */
-	const char *unit; /* the scope that its processes are in */
-	pid_t leader;     /* its init */
-};
-
-/* Registers a running guest with systemd-machined, so that machinectl shows it (org.freedesktop.machine1(5), RegisterMachine); what
- * machined still has of an earlier run in the same unit is replaced. No machined on this host: success. ERR_TIMEOUT after 10 s.
- * machined forgets it by itself when the scope is gone. */
-int systemd_machine_register(const struct systemd_machine *machine, struct err *err);
-
-/* Has machined forget a guest whose init is gone and which goes on with another: machined of systemd 258 and later sends SIGTERM to
- * whoever registered a guest, its monitor, once it sees that. Sends none after the return. Before systemd 257 nothing is done:
- * there machined would end the scope. Gives up without a word after 3 s. */
-void systemd_machine_forget(const struct systemd_machine *machine);
