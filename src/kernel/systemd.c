@@ -233,4 +233,9 @@ int systemd_unit_set(const char *unit, const char *property, uint64_t value, str
 	return -EOPNOTSUPP;
 }
 
+bool systemd_unit_ends(const char *unit)
+{
+	return false;
+}
+
 #endif
