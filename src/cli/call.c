@@ -20,6 +20,16 @@ int call_store(struct call *call, const struct store **ret, struct err *err)
 	return 0;
 }
 
+int call_guest(struct call *call, const char *name, struct guest **ret, struct err *err)
+{
+	const struct store *store;
+	int r = call_store(call, &store, err);
+
+	if (r == 0)
+		r = guest_open(store, name, ret, err);
+	return r == 0 ? guest_lock(*ret, STORE_LOCK_MS, err) : r;
+}
+
 static int named(struct call *call, char ***ret, struct err *err)
 {
 	char **names = calloc((size_t)call->argc + 1, sizeof(*names));

@@ -212,6 +212,12 @@ static int do_level(struct plan *plan, size_t first, const struct group *group, 
 	return r;
 }
 
+/* A signal ended it (see call_each), and with it all that was to follow. */
+static bool is_over(int status)
+{
+	return status < 0 || status > 128;
+}
+
 static int do_group(struct plan *plan, const struct group *group, struct err *err)
 {
 	int worst = 0;
@@ -221,7 +227,7 @@ static int do_group(struct plan *plan, const struct group *group, struct err *er
 			continue;
 		int r = do_level(plan, i, group, err);
 
-		if (r < 0)
+		if (is_over(r))
 			return r;
 		if (r > worst)
 			worst = r; /* one that fails keeps no other from starting */
@@ -249,7 +255,7 @@ static int do_groups(struct plan *plan, struct err *err)
 			struct group group = {.text = at, .len = strcspn(at, ",")};
 			int r = do_group(plan, &group, err);
 
-			if (r < 0)
+			if (is_over(r))
 				return r;
 			worst = r > worst ? r : worst;
 			if (!at[group.len])

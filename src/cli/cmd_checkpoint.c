@@ -19,16 +19,6 @@
 
 #define CRIU_MS 60000ul
 
-static int open_locked(struct call *call, const char *name, struct guest **ret, struct err *err)
-{
-	const struct store *store;
-	int r = call_store(call, &store, err);
-
-	if (r == 0)
-		r = guest_open(store, name, ret, err);
-	return r == 0 ? guest_lock(*ret, STORE_LOCK_MS, err) : r;
-}
-
 static struct json_object *text_or_null(const char *text)
 {
 	return text ? json_object_new_string(text) : NULL;
@@ -76,7 +66,7 @@ static int make_one(struct call *call, const char *name, struct err *err)
 	int r = call_duration(call, "timeout", CRIU_MS, &timeout, err);
 
 	if (r == 0)
-		r = open_locked(call, name, &guest, err);
+		r = call_guest(call, name, &guest, err);
 	struct checkpoint_request request = {
 		.leave_running = call_has(call, "leave-running"),
 		.pre_dump = call_has(call, "pre-dump"),
@@ -292,7 +282,7 @@ static int list_all(struct call *call, char *const *names, struct err *err)
 static int delete_one(struct call *call, const char *name, struct err *err)
 {
 	struct guest *guest = NULL;
-	int r = open_locked(call, name, &guest, err);
+	int r = call_guest(call, name, &guest, err);
 
 	if (r == 0)
 		r = checkpoint_delete(guest, call_value(call, "delete"), err);

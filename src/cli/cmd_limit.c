@@ -368,13 +368,8 @@ static int reload_one(struct call *call, const char *name, struct err *err)
 {
 	auto_buf struct buf notes = {0};
 	struct guest *guest = NULL;
-	const struct store *store;
-	int r = call_store(call, &store, err);
+	int r = call_guest(call, name, &guest, err);
 
-	if (r == 0)
-		r = guest_open(store, name, &guest, err);
-	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
 	if (r == 0)
 		r = repair_as_needed(guest, err);
 	if (r == 0)

@@ -58,7 +58,6 @@ static int choose(struct guest *guest, const char *asked, char ret[32], char **r
 static int run_restore(struct call *call, struct err *err)
 {
 	const char *name = call->argv[0];
-	const struct store *store;
 	struct guest *guest = NULL;
 	struct restore restore = {.folder = -1};
 	char id[32] = "";
@@ -71,11 +70,7 @@ static int run_restore(struct call *call, struct err *err)
 	if (call_has(call, "from") && !from)
 		return err_num(err, ENOMEM, "restore it");
 	if (r == 0)
-		r = call_store(call, &store, err);
-	if (r == 0)
-		r = guest_open(store, name, &guest, err);
-	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
+		r = call_guest(call, name, &guest, err);
 	if (r == 0)
 		r = choose(guest, call->argc > 1 ? call->argv[1] : NULL, id, &from, err);
 	if (r == 0) {

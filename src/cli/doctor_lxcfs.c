@@ -118,16 +118,11 @@ static int renew_one(struct call *call, const char *name, struct err *err)
 {
 	struct guest *guest = NULL;
 	struct record record;
-	const struct store *store;
-	int r = call_store(call, &store, err);
+	int r = call_guest(call, name, &guest, err);
 
 	if (r == 0)
-		r = guest_open(store, name, &guest, err);
-	if (r == 0)
-		r = guest_lock(guest, STORE_LOCK_MS, err);
-	if (r == 0)
 		r = repair_as_needed(guest, err);
-	if (r == 0 && record_load(store, name, &record) == 0) {
+	if (r == 0 && record_load(guest->store, name, &record) == 0) {
 		r = lxcfs_renew(guest, guest->spec, &record, err);
 		/* How many CPUs it should have may depend on it. */
 		if (r == 0 && guest->spec->limits.cpus != SPEC_UNSET)

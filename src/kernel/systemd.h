@@ -1,4 +1,4 @@
-/* A systemd host: guests' scopes are asked of it over D-Bus, and machined is told of them. */
+/* A systemd host: guests' scopes are asked of it over D-Bus. */
 #pragma once
 
 #include <stdint.h>
@@ -33,20 +33,3 @@ bool systemd_unit_ends(const char *unit);
 /* Whether a unit is not there or not active ("inactive", "failed"). False when it cannot be asked within 3 s. By its answer systemd
  * has also written what it was told before: it works its queues off between two messages (src/core/manager.c, manager_loop). */
 bool systemd_unit_rests(const char *unit);
-
-struct systemd_machine {
-	const char *name;
-	const char *id;   /* 32 hex digits, or NULL */
-	const char *unit; /* the scope that its processes are in */
-	pid_t leader;     /* its init */
-};
-
-/* Registers a running guest with systemd-machined, so that machinectl shows it (org.freedesktop.machine1(5), RegisterMachine); what
- * machined still has of an earlier run in the same unit is replaced. No machined on this host: success. ERR_TIMEOUT after 10 s.
- * machined forgets it by itself when the scope is gone. */
-int systemd_machine_register(const struct systemd_machine *machine, struct err *err);
-
-/* Has machined forget a guest whose init is gone and which goes on with another: machined of systemd 258 and later sends SIGTERM to
- * whoever registered a guest, its monitor, once it sees that. Sends none after the return. Before systemd 257 nothing is done:
- * there machined would end the scope. Gives up without a word after 3 s. */
-void systemd_machine_forget(const struct systemd_machine *machine);

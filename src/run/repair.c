@@ -20,7 +20,7 @@
 #include "../base/str.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
-#include "../kernel/systemd.h"
+#include "../kernel/machined.h"
 #include "checkpoint.h"
 #include "console.h"
 #include "control.h"
@@ -190,13 +190,13 @@ static void join_scope(struct run *run)
 /* Whoever registered it is asked by machinectl terminate, since systemd 258: that must be the monitor of now. */
 static void register_anew(const struct run *run)
 {
-	struct systemd_machine machine;
+	struct machine machine;
 	char unit[96];
 
 	if (!run_machine(run, unit, sizeof(unit), &machine))
 		return;
-	systemd_machine_forget(&machine);
-	(void)systemd_machine_register(&machine, NULL); /* before 257 machined knows it still */
+	machined_forget(&machine);
+	(void)machined_register(&machine, NULL); /* before 257 machined knows it still */
 }
 
 static _Noreturn void monitor_anew(struct guest *guest, struct run *run)

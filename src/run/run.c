@@ -14,6 +14,7 @@
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/str.h"
+#include "../kernel/machined.h"
 #include "../kernel/systemd.h"
 #include "run.h"
 
@@ -79,11 +80,11 @@ int run_unit_name(const struct store *store, const char *name, char *ret, size_t
 	return str_print(ret, size, "isle-%s%s%s.scope", name, store->tag[0] ? ":" : "", store->tag);
 }
 
-bool run_machine(const struct run *run, char *unit, size_t size, struct systemd_machine *ret)
+bool run_machine(const struct run *run, char *unit, size_t size, struct machine *ret)
 {
 	if (!run->host->systemd || run_unit_name(run->guest->store, run->guest->name, unit, size) < 0)
 		return false;
-	*ret = (struct systemd_machine){
+	*ret = (struct machine){
 		.name = run->guest->name,
 		.id = run->spec ? run->spec->guest.id : NULL,
 		.unit = unit,

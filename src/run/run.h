@@ -66,7 +66,7 @@ struct run {
 	int root;             /* inside: the guest's root, attached but not yet the root */
 };
 
-struct systemd_machine;
+struct machine;
 
 /* A run of a locked guest with nothing made yet. The guest stays the caller's. NULL when memory ran out. */
 struct run *run_new(struct guest *guest, enum run_mode mode);
@@ -83,7 +83,7 @@ int run_unit_name(const struct store *store, const char *name, char *ret, size_t
 
 /* What machined is told of the guest; unit, of at least 96 bytes, holds its unit's name. False where systemd does not run the host.
  */
-bool run_machine(const struct run *run, char *unit, size_t size, struct systemd_machine *ret);
+bool run_machine(const struct run *run, char *unit, size_t size, struct machine *ret);
 
 /* The scope's control group, and what of it the monitor is in. */
 #define RUN_SCOPE_MAX    160

@@ -20,7 +20,7 @@
 #include "../base/str.h"
 #include "../kernel/inherit.h"
 #include "../kernel/ns.h"
-#include "../kernel/systemd.h"
+#include "../kernel/machined.h"
 #include "create.h"
 #include "monitor.h"
 #include "rename.h"
@@ -62,10 +62,10 @@ static int receive_report(int fd, int *ret_passed, struct err *err)
 static void register_machine(const struct run *run)
 {
 	struct err err = {0};
-	struct systemd_machine machine;
+	struct machine machine;
 	char unit[96];
 
-	if (run_machine(run, unit, sizeof(unit), &machine) && systemd_machine_register(&machine, &err) < 0)
+	if (run_machine(run, unit, sizeof(unit), &machine) && machined_register(&machine, &err) < 0)
 		run_log(run, "not registered with systemd-machined: %s", err.what);
 }
 

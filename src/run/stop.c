@@ -17,6 +17,7 @@
 #include "../base/proc.h"
 #include "../base/status.h"
 #include "../base/str.h"
+#include "../kernel/machined.h"
 #include "../kernel/systemd.h"
 #include "control.h"
 #include "devices.h"
@@ -247,13 +248,13 @@ int stop_guest(struct guest *guest, const struct stop_request *request, struct e
 static bool scope_ends(const struct run *run)
 {
 	const struct timespec at_once = {0};
-	struct systemd_machine machine;
+	struct machine machine;
 	sigset_t term;
 	char unit[96];
 
 	if (!run_machine(run, unit, sizeof(unit), &machine))
 		return false;
-	systemd_machine_forget(&machine);
+	machined_forget(&machine);
 	if (systemd_unit_ends(unit))
 		return true;
 	sigemptyset(&term);

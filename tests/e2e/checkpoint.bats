@@ -3,20 +3,11 @@
 load lib
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-	has_criu || return 0
-	make_guest one
-	isle start one
-}
+setup_file() { begin_one; }
 
-setup() {
-	needs_criu
-	[ "$(state one)" = running ] || isle start one
-}
+setup() { one_runs; }
 
-teardown_file() {
-	end_of_file
-}
+teardown_file() { end_of_file; }
 
 @test "checkpoint: a guest ends, its state says so, and start wakes it where it was" {
 	begin_count one

@@ -3,15 +3,10 @@
 load lib
 bats_require_minimum_version 1.5.0
 
-setup_file() {
-	has_criu || return 0
-	make_guest one
-	isle start one
-}
+setup_file() { begin_one; }
 
 setup() {
-	needs_criu
-	[ "$(state one)" = running ] || isle start one
+	one_runs
 	isle checkpoint -q one
 }
 

@@ -12,18 +12,13 @@ setup_file() {
 	export out
 }
 
-setup() {
-	needs_criu
-	[ "$(state one)" = running ] || isle start one
-}
+setup() { one_runs; }
 
 teardown() {
 	! mountpoint -q "$E2E_ROOT/mounted" || umount "$E2E_ROOT/mounted"
 }
 
-teardown_file() {
-	end_of_file
-}
+teardown_file() { end_of_file; }
 
 # Nothing but what is named lies in the folder, also under dot-names.
 holds_only() {

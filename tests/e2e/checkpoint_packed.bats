@@ -20,10 +20,7 @@ fill() {
 	wait_until 20 isle exec one -- sh -c "for status in /proc/[0-9]*/status; do sed -n 's/^VmRSS:[^0-9]*//p' \$status; done | awk '\$1 > $2 * 1024 { found = 1 } END { exit !found }'"
 }
 
-setup() {
-	needs_criu
-	[ "$(state one)" = running ] || isle start one
-}
+setup() { one_runs; }
 
 teardown() {
 	! mountpoint -q "$ISLE_PATH/guests/one/checkpoints" || umount "$ISLE_PATH/guests/one/checkpoints"

@@ -70,6 +70,18 @@ needs_criu() {
 	has_criu || skip 'no criu (tools/install-criu)'
 }
 
+# For setup_file and setup: guest one runs.
+begin_one() {
+	has_criu || return 0
+	make_guest one
+	isle start one
+}
+
+one_runs() {
+	needs_criu
+	[ "$(state one)" = running ] || isle start one
+}
+
 # The program that holds odd objects of the kernel (zoo.c); where there is no compiler it was built beforehand.
 build_zoo() {
 	[ ! -x /isle/build/tests/e2e/zoo ] || cp /isle/build/tests/e2e/zoo "$E2E_ROOT/zoo"

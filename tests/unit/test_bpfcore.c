@@ -21,6 +21,7 @@
 
 #include "../../src/kernel/bpfcore.h"
 #include "../../src/kernel/cgroup_layout.h"
+#include "ebpf_run.h"
 
 #define BROKEN (-1)
 
@@ -42,20 +43,11 @@ static int answer(uint64_t own, uint64_t first)
 			reg[0] = reg[1] ? own : first;
 			reg[1] = 99; /* a call leaves nothing in it */
 			break;
-		case BPF_ALU64 | BPF_MOV | BPF_X:
-			reg[in->dst_reg] = reg[in->src_reg];
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_K:
-			reg[in->dst_reg] = (uint64_t)(int64_t)in->imm;
-			break;
-		case BPF_JMP | BPF_JNE | BPF_X:
-			if (reg[in->dst_reg] != reg[in->src_reg])
-				at += (size_t)in->off;
-			break;
 		case BPF_JMP | BPF_EXIT:
 			return (int)reg[0];
 		default:
-			return BROKEN;
+			if (!ebpf_step(in, reg, &at))
+				return BROKEN;
 		}
 	}
 	return BROKEN;

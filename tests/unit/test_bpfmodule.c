@@ -13,6 +13,7 @@
 
 #include "../../src/kernel/bpfmodule.h"
 #include "../../src/kernel/btf.h"
+#include "ebpf_run.h"
 
 #define BROKEN (-1)
 
@@ -30,12 +31,6 @@ static int answer(const struct bpf_insn *code, size_t count, const char *name)
 			if (in->src_reg == 10 && (in->off < -64 || in->off > -8 || in->off % 8))
 				return BROKEN;
 			reg[in->dst_reg] = in->src_reg == 10 ? stack[(in->off + 64) / 8] : 1234;
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_X:
-			reg[in->dst_reg] = reg[in->src_reg];
-			break;
-		case BPF_ALU64 | BPF_MOV | BPF_K:
-			reg[in->dst_reg] = (uint64_t)(int64_t)in->imm;
 			break;
 		case BPF_ALU64 | BPF_ADD | BPF_K:
 			reg[in->dst_reg] += (uint64_t)(int64_t)in->imm;
@@ -55,14 +50,11 @@ static int answer(const struct bpf_insn *code, size_t count, const char *name)
 				return BROKEN;
 			memcpy(stack, name, strlen(name) + 1);
 			break;
-		case BPF_JMP | BPF_JNE | BPF_X:
-			if (reg[in->dst_reg] != reg[in->src_reg])
-				at += (size_t)in->off;
-			break;
 		case BPF_JMP | BPF_EXIT:
 			return (int)reg[0];
 		default:
-			return BROKEN;
+			if (!ebpf_step(in, reg, &at))
+				return BROKEN;
 		}
 	}
 	return BROKEN;
