@@ -188,6 +188,17 @@ static long call_i386(long number, long a, long b, long c)
 	return result;
 }
 
+/* Some hypervisors have no such interrupt: whoever uses it is killed. */
+static int has_i386(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(call_i386(20, 0, 0, 0) == getpid() ? 0 : 1);
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static void try_i386(void)
 {
 	static const struct {
@@ -199,7 +210,7 @@ static void try_i386(void)
 		{"vm86", 166, 0, 0, 0}, {"iopl", 110, 3, 0, 0}, {"bpf", 357, 0, 0, 0}, {"userfaultfd", 374, 0, 0, 0},
 	};
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+	for (size_t i = 0; has_i386() && i < sizeof(calls) / sizeof(calls[0]); i++) {
 		long result = call_i386(calls[i].number, calls[i].a, calls[i].b, calls[i].c);
 
 		if (result >= 0 || (result != -EPERM && result != -ENOSYS && result != -EAFNOSUPPORT && result != -EPROTONOSUPPORT))
@@ -212,6 +223,10 @@ static void try_x32(void)
 }
 static void try_i386(void)
 {
+}
+static int has_i386(void)
+{
+	return 0;
 }
 #endif
 
@@ -654,6 +669,8 @@ int main(int argc, char **argv)
 			as_liar();
 		as_deaf();
 	}
+	if (!strcmp(what, "int80"))
+		return !has_i386();
 	if (!strcmp(what, "calls"))
 		return strike_calls();
 	if (!strcmp(what, "profile"))

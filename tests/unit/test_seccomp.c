@@ -299,10 +299,19 @@ static long call_i386(long nr, long a, long b, long c)
 	return (int)ret;
 }
 
+/* A kernel without its 32-bit table answers ENOSYS; some, and some hypervisors, have no such interrupt: SIGSEGV. */
+static bool has_i386(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(call_i386(20, 0, 0, 0) == getpid() ? 0 : 1);
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static int i386_calls(void)
 {
-	if (call_i386(20, 0, 0, 0) == -ENOSYS) /* getpid */
-		return 77;
 	WANT(call_i386(20, 0, 0, 0) == getpid());
 	WANT(call_i386(OTHER_CALL, 0, 0, 0) == -ENOSYS);
 	WANT(call_i386(54, -1, TIOCSTI, 0) == -EPERM);
@@ -325,21 +334,23 @@ static int i386_calls(void)
 
 static int i386_socketcall(void)
 {
-	if (call_i386(20, 0, 0, 0) == -ENOSYS)
-		return 77;
 	WANT(call_i386(102, 1, 0, 0) == -EFAULT);
 	return 0;
 }
 
-static void test_other_entries(void **state)
+static void test_x32(void **state)
+{
+	assert_int_equal(under(&plain, x32_call), 256 + SIGSYS);
+}
+
+static void test_i386(void **state)
 {
 	struct seccomp_request i386 = {.checkpoint_ready = true, .arch32 = true};
-	int r = under(&ready, i386_calls);
 
-	assert_int_equal(under(&plain, x32_call), 256 + SIGSYS);
-	assert_true(r == 0 || r == 77);
-	r = under(&i386, i386_socketcall);
-	assert_true(r == 0 || r == 77);
+	if (!has_i386())
+		skip();
+	assert_int_equal(under(&ready, i386_calls), 0);
+	assert_int_equal(under(&i386, i386_socketcall), 0);
 }
 #endif
 
@@ -550,13 +561,13 @@ static void test_two_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_calls),         cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_options),       cmocka_unit_test(test_checkpoint_ready),
+		cmocka_unit_test(test_calls),        cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_options),      cmocka_unit_test(test_checkpoint_ready),
 #ifdef __x86_64__
-		cmocka_unit_test(test_other_entries),
+		cmocka_unit_test(test_x32),          cmocka_unit_test(test_i386),
 #endif
-		cmocka_unit_test(test_combinations),  cmocka_unit_test(test_none),
-		cmocka_unit_test(test_cache),         cmocka_unit_test(test_cache_trust),
+		cmocka_unit_test(test_combinations), cmocka_unit_test(test_none),
+		cmocka_unit_test(test_cache),        cmocka_unit_test(test_cache_trust),
 		cmocka_unit_test(test_two_at_once),
 	};
 
