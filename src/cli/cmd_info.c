@@ -13,10 +13,12 @@
 #include "../kernel/netlink.h"
 #include "../guest/checkpoint.h"
 #include "../guest/plan.h"
+#include "../run/limits.h"
 #include "../run/figures.h"
 #include "../run/oom.h"
 #include "../run/repair.h"
 #include "facts.h"
+#include "held.h"
 #include "verbs.h"
 
 #define LINKS_MAX RECORD_LINKS_MAX
@@ -366,6 +368,33 @@ static void put_plan(const struct info *info, const struct store *store)
 	put(info, "Plan:", text);
 }
 
+/* What holds, where a change of the running guest or of the config alone made it another thing than the config says. */
+static void put_limits(const struct info *info, const struct store *store)
+{
+	static const struct {
+		const char *label, *key;
+	} limits[] = {{"Memory limit:", "memory"}, {"CPU limit:", "cpus"}, {"Process limit:", "processes"}};
+	struct held held = {0};
+
+	if (info->facts.guest)
+		held_load(store, info->facts.name, &held);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		const struct key *key = key_find(SECTION_LIMITS, limits[i].key);
+		auto_free char *pending = held.up ? held_pending(&held, info->facts.guest, key) : NULL;
+		auto_free char *dotted = str_format("limits.%s", limits[i].key);
+		auto_buf struct buf now = {0};
+
+		if (!pending) {
+			put_config(info, limits[i].label, dotted);
+			continue;
+		}
+		key->type->format(key, &held.uses.of[limits_kind_of(key)].limit, &now);
+		auto_free char *text = str_format("%s, %s", now.len ? now.data : "unlimited", pending);
+
+		put(info, limits[i].label, text);
+	}
+}
+
 static void put_all(const struct info *info, const struct store *store)
 {
 	const struct facts *facts = &info->facts;
@@ -388,9 +417,7 @@ static void put_all(const struct info *info, const struct store *store)
 	}
 	put_asleep(info, store);
 	put_plan(info, store);
-	put_config(info, "Memory limit:", "limits.memory");
-	put_config(info, "CPU limit:", "limits.cpus");
-	put_config(info, "Process limit:", "limits.processes");
+	put_limits(info, store);
 	put_config(info, "Storage:", "guest.storage");
 	put_config(info, "Image:", "guest.image");
 	put_config(info, "Ids from:", "security.ids");

@@ -11,16 +11,15 @@
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../guest/plan.h"
-#include "../guest/record.h"
 #include "../guest/spec_parts.h"
 #include "../kernel/blockdev.h"
-#include "../kernel/privs.h"
 #include "../run/balance.h"
 #include "../run/limits.h"
 #include "../run/oom.h"
 #include "../run/repair.h"
 #include "../run/update.h"
 #include "config_change.h"
+#include "held.h"
 #include "origin.h"
 
 #define SAMPLE_MS  200 /* two of the kernel's periods of processor time */
@@ -29,12 +28,8 @@
 struct shown {
 	struct guest *guest;
 	struct spec *below;
-	struct record record;
-	bool up;
-	struct cgroup_uses uses, before; /* before: as far as rates are wanted, elapsed_us earlier */
+	struct held held, before; /* before: elapsed_us earlier, for rates */
 	uint64_t elapsed_us;
-	bool knows_init; /* init_has: the limits that each of its processes has */
-	struct privs_limits init_has;
 	struct oom_last oom;
 };
 
@@ -45,54 +40,16 @@ static bool is_rate(enum cgroup_kind kind)
 	return kind == CGROUP_CPUS || (kind >= CGROUP_IO_READ && kind <= CGROUP_IO_WRITE_OPS);
 }
 
-static bool is_size(enum cgroup_kind kind)
-{
-	return kind == CGROUP_MEMORY || kind == CGROUP_SWAP || kind == CGROUP_MEMORY_HIGH || kind == CGROUP_MEMORY_GUARANTEE ||
-	       kind == CGROUP_IO_READ || kind == CGROUP_IO_WRITE || kind == CGROUP_HUGEPAGES;
-}
-
-static bool is_disk(enum cgroup_kind kind)
-{
-	return kind >= CGROUP_IO_READ && kind <= CGROUP_IO_WRITE_OPS;
-}
-
 /* Thousandths of a CPU, or bytes or operations a second; other kinds: the number as it is. */
 static uint64_t use_of(const struct shown *shown, enum cgroup_kind kind)
 {
-	uint64_t now = shown->uses.of[kind].use, then = shown->before.of[kind].use;
+	uint64_t now = shown->held.uses.of[kind].use, then = shown->before.uses.of[kind].use;
 
 	if (!is_rate(kind))
 		return now;
 	if (now == UINT64_MAX || then == UINT64_MAX || now < then || !shown->elapsed_us)
 		return UINT64_MAX;
 	return (now - then) * (kind == CGROUP_CPUS ? 1000 : 1000000) / shown->elapsed_us;
-}
-
-/* What the kernel has as no limit: every group has a weight, a guarantee of nothing is none. */
-static bool is_none(const struct shown *shown, enum cgroup_kind kind)
-{
-	if (kind >= CGROUP_KINDS)
-		return true;
-	uint64_t limit = shown->uses.of[kind].limit;
-
-	if (kind == CGROUP_CPUSET)
-		return !shown->uses.cpuset[0];
-	return limit == UINT64_MAX || (kind == CGROUP_MEMORY_GUARANTEE && limit == 0);
-}
-
-/* What a guest was started with, of limits that no group of the kernel has and that hold until its next start; false: not known. */
-static bool started_with(const struct shown *shown, const struct key *key, uint64_t *ret)
-{
-	enum privs_limit limit = privs_limit_named(key->name);
-	bool terminals = strcmp(key->name, "terminals") == 0;
-
-	if (!shown->up || limits_kind_of(key) < CGROUP_KINDS || (limit < PRIVS_LIMITS && !shown->knows_init))
-		return false;
-	if (limit < PRIVS_LIMITS)
-		*ret = shown->init_has.hard[limit];
-	else
-		*ret = terminals ? shown->record.terminals : shown->record.namespaces;
-	return limit < PRIVS_LIMITS || *ret > 0;
 }
 
 static char *number_text(enum cgroup_kind kind, uint64_t number)
@@ -103,10 +60,10 @@ static char *number_text(enum cgroup_kind kind, uint64_t number)
 		return NULL;
 	if (kind == CGROUP_CPUS)
 		return str_format("%.2f", (double)number / 1000);
-	if (!is_size(kind))
+	if (!held_is_size(kind))
 		return str_format("%llu", (unsigned long long)number);
 	str_show_size(number, text);
-	return str_format("%s%s", text, is_disk(kind) ? "/s" : "");
+	return str_format("%s%s", text, held_is_disk(kind) ? "/s" : "");
 }
 
 static char *disks_text(const struct cgroup_io *io, enum cgroup_kind kind)
@@ -129,19 +86,19 @@ static char *limit_text(const struct shown *shown, const struct key *key, enum c
 {
 	uint64_t number;
 
-	if (!shown->up || kind == CGROUP_KINDS) {
+	if (!shown->held.up || kind == CGROUP_KINDS) {
 		auto_buf struct buf text = {0};
-		bool known = started_with(shown, key, &number);
+		bool known = held_since_start(&shown->held, key, &number);
 
 		key->type->format(key, known ? &number : spec_field_const(shown->guest->spec, key), &text);
 		return text.len ? buf_take(&text) : NULL;
 	}
-	if (is_none(shown, kind))
+	if (held_is_none(&shown->held, kind))
 		return NULL;
 	if (kind == CGROUP_CPUSET)
-		return strdup(shown->uses.cpuset);
-	return is_disk(kind) ? disks_text(&shown->uses.io[kind - CGROUP_IO_READ], kind)
-			     : number_text(kind, shown->uses.of[kind].limit);
+		return strdup(shown->held.uses.cpuset);
+	return held_is_disk(kind) ? disks_text(&shown->held.uses.io[kind - CGROUP_IO_READ], kind)
+			     : number_text(kind, shown->held.uses.of[kind].limit);
 }
 
 static bool is_set(const struct shown *shown, const struct key *key)
@@ -149,73 +106,18 @@ static bool is_set(const struct shown *shown, const struct key *key)
 	return key->type->is_set(key, spec_field_const(shown->guest->spec, key));
 }
 
-/* What the kernel shows of a number that the config has. */
-static uint64_t held(enum cgroup_kind kind, uint64_t wanted)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	if (wanted != SPEC_UNSET)
-		return is_size(kind) ? wanted / page * page : wanted;
-	switch (kind) {
-	case CGROUP_MEMORY:
-		return cgroup_share_of_memory();
-	case CGROUP_PROCESSES:
-		return cgroup_share_of_processes();
-	case CGROUP_CPU_WEIGHT:
-		return 100;
-	default:
-		return UINT64_MAX;
-	}
-}
-
-static char *pending_start_text(const struct shown *shown, const struct key *key, uint64_t limit)
-{
-	enum privs_limit kind = privs_limit_named(key->name);
-	uint64_t wanted = *(const uint64_t *)spec_field_const(shown->guest->spec, key);
-	auto_buf struct buf text = {0};
-
-	if (wanted == SPEC_UNSET && kind < PRIVS_LIMITS)
-		wanted = privs_limit_default(kind);
-	if (wanted == limit)
-		return NULL;
-	key->type->format(key, &wanted, &text);
-	return str_format("%s from the next start on", text.len ? text.data : "unlimited");
-}
-
-/* After a change of the running guest alone, or of the config alone, the config says another thing than the kernel. NULL: it does
- * not. */
-static char *pending_text(const struct shown *shown, const struct key *key, enum cgroup_kind kind)
-{
-	uint64_t limit;
-
-	if (started_with(shown, key, &limit))
-		return pending_start_text(shown, key, limit);
-	/* Those are not shown as they were asked for. */
-	if (!shown->up || kind >= CGROUP_KINDS || kind == CGROUP_CPUSET || kind == CGROUP_HUGEPAGES || kind == CGROUP_IO_WEIGHT ||
-	    is_disk(kind))
-		return NULL;
-	uint64_t wanted = *(const uint64_t *)spec_field_const(shown->guest->spec, key);
-	auto_buf struct buf text = {0};
-
-	limit = shown->uses.of[kind].limit;
-	if (held(kind, wanted) == (is_none(shown, kind) ? UINT64_MAX : limit) || (wanted == SPEC_UNSET && limit == UINT64_MAX))
-		return NULL;
-	key->type->format(key, spec_field_const(shown->guest->spec, key), &text);
-	return str_format("%s from the next start on", text.len ? text.data : "unlimited");
-}
-
 /* Text */
 
 static void print_row(const struct shown *shown, const struct key *key)
 {
 	enum cgroup_kind kind = limits_kind_of(key);
-	bool live = shown->up && kind < CGROUP_KINDS;
+	bool live = shown->held.up && kind < CGROUP_KINDS;
 	auto_free char *limit = limit_text(shown, key, kind);
 	auto_free char *use = live ? number_text(kind, use_of(shown, kind)) : NULL;
-	auto_free char *peak = live ? number_text(kind, shown->uses.of[kind].peak) : NULL;
-	auto_free char *origin = origin_text(shown->guest->spec, shown->below, key), *pending = pending_text(shown, key, kind);
+	auto_free char *peak = live ? number_text(kind, shown->held.uses.of[kind].peak) : NULL;
+	auto_free char *origin = origin_text(shown->guest->spec, shown->below, key), *pending = held_pending(&shown->held, shown->guest, key);
 	const char *notes[] = {pending, origin};
-	uint64_t hits = live ? shown->uses.of[kind].hits : UINT64_MAX;
+	uint64_t hits = live ? shown->held.uses.of[kind].hits : UINT64_MAX;
 	char count[24] = "-";
 
 	/* Rows with neither a limit of their own nor a figure say nothing. */
@@ -237,12 +139,12 @@ static void print_text(const struct shown *shown)
 	for (size_t i = 0; i < key_count; i++)
 		if (key_table[i].section == SECTION_LIMITS)
 			print_row(shown, &key_table[i]);
-	if (!shown->up)
+	if (!shown->held.up)
 		return;
-	if (shown->uses.oom_kills != UINT64_MAX && shown->uses.oom_kills > 0) {
+	if (shown->held.uses.oom_kills != UINT64_MAX && shown->held.uses.oom_kills > 0) {
 		auto_free char *last = oom_last_text(&shown->oom);
 
-		printf("\nKilled for want of memory: %llu%s%s\n", (unsigned long long)shown->uses.oom_kills, last ? ", last " : "",
+		printf("\nKilled for want of memory: %llu%s%s\n", (unsigned long long)shown->held.uses.oom_kills, last ? ", last " : "",
 		       last ? last : "");
 	}
 }
@@ -264,15 +166,15 @@ static struct json_object *limit_json(const struct shown *shown, const struct ke
 {
 	uint64_t number;
 
-	if (!shown->up || kind == CGROUP_KINDS)
-		return key->type->json(key, started_with(shown, key, &number) ? &number : spec_field_const(shown->guest->spec, key));
-	if (is_none(shown, kind))
+	if (!shown->held.up || kind == CGROUP_KINDS)
+		return key->type->json(key, held_since_start(&shown->held, key, &number) ? &number : spec_field_const(shown->guest->spec, key));
+	if (held_is_none(&shown->held, kind))
 		return NULL;
 	if (kind == CGROUP_CPUSET)
-		return json_object_new_string(shown->uses.cpuset);
-	if (!is_disk(kind))
-		return number_json(kind, shown->uses.of[kind].limit);
-	const struct cgroup_io *io = &shown->uses.io[kind - CGROUP_IO_READ];
+		return json_object_new_string(shown->held.uses.cpuset);
+	if (!held_is_disk(kind))
+		return number_json(kind, shown->held.uses.of[kind].limit);
+	const struct cgroup_io *io = &shown->held.uses.io[kind - CGROUP_IO_READ];
 	struct json_object *disks = json_object_new_object();
 
 	for (size_t i = 0; i < io->count; i++) {
@@ -288,17 +190,17 @@ static struct json_object *limit_json(const struct shown *shown, const struct ke
 static struct json_object *row_json(const struct shown *shown, const struct key *key)
 {
 	enum cgroup_kind kind = limits_kind_of(key);
-	bool live = shown->up && kind < CGROUP_KINDS;
+	bool live = shown->held.up && kind < CGROUP_KINDS;
 	struct json_object *row = json_object_new_object();
 
 	json_object_object_add(row, "limit", limit_json(shown, key, kind));
 	json_object_object_add(row, "config", key->type->json(key, spec_field_const(shown->guest->spec, key)));
 	json_object_object_add(row, "source", json_object_new_string(origin_name(shown->guest->spec, key)));
 	json_object_object_add(row, "use", live ? number_json(kind, use_of(shown, kind)) : NULL);
-	json_object_object_add(row, "peak", live ? number_json(kind, shown->uses.of[kind].peak) : NULL);
-	json_object_object_add(row, "hits", live ? number_json(CGROUP_KINDS, shown->uses.of[kind].hits) : NULL);
+	json_object_object_add(row, "peak", live ? number_json(kind, shown->held.uses.of[kind].peak) : NULL);
+	json_object_object_add(row, "hits", live ? number_json(CGROUP_KINDS, shown->held.uses.of[kind].hits) : NULL);
 	if (kind < CGROUP_KINDS && is_rate(kind))
-		json_object_object_add(row, "total", live ? number_json(CGROUP_KINDS, shown->uses.of[kind].use) : NULL);
+		json_object_object_add(row, "total", live ? number_json(CGROUP_KINDS, shown->held.uses.of[kind].use) : NULL);
 	return row;
 }
 
@@ -320,8 +222,8 @@ static void print_json(const struct shown *shown)
 	json_object_object_add(all, "name", json_object_new_string(shown->guest->name));
 	json_object_object_add(all, "plan", plan ? json_object_new_string(plan) : NULL);
 	json_object_object_add(all, "limits", limits);
-	json_object_object_add(all, "oom_kills", shown->up ? number_json(CGROUP_KINDS, shown->uses.oom_kills) : NULL);
-	json_object_object_add(all, "last_oom", shown->up ? oom_last_json(&shown->oom) : NULL);
+	json_object_object_add(all, "oom_kills", shown->held.up ? number_json(CGROUP_KINDS, shown->held.uses.oom_kills) : NULL);
+	json_object_object_add(all, "last_oom", shown->held.up ? oom_last_json(&shown->oom) : NULL);
 	puts(json_object_to_json_string_ext(all,
 					    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(all);
@@ -342,16 +244,13 @@ static int show(struct call *call, const char *name, struct err *err)
 	if (r == 0)
 		r = plan_open(store, shown.guest->spec->guest.plan, &shown.below, err);
 	if (r == 0) {
-		enum state state = guest_state(store, name, &shown.record);
 		uint64_t since = proc_now_ms();
 
-		shown.up =
-			(state == STATE_RUNNING || state == STATE_FROZEN) && cgroup_uses(shown.record.cgroup, &shown.before) == 0;
-		if (shown.up)
+		held_load(store, name, &shown.before);
+		if (shown.before.up)
 			(void)poll(NULL, 0, SAMPLE_MS); /* rates need two looks */
-		shown.up = shown.up && cgroup_uses(shown.record.cgroup, &shown.uses) == 0;
+		held_load(store, name, &shown.held);
 		shown.elapsed_us = (proc_now_ms() - since) * 1000;
-		shown.knows_init = shown.up && privs_limits_of(shown.record.init_pid, &shown.init_has) == 0;
 		oom_last_load(store->run_fd, name, &shown.oom);
 		if (call->json)
 			print_json(&shown);

@@ -244,6 +244,13 @@ unified() {
 	isle start a || { says 'is on none' && skip 'the guests are on no disk'; }
 	is read 10485760 "$(limit a io_read '.limit | to_entries[0].value')"
 	is writes 100 "$(limit a io_write_ops '.limit | to_entries[0].value')"
+	isle limit a --next io-read=5M io-write=6M
+	works isle limit a
+	says '5M from the next start on'
+	says '6M from the next start on'
+	isle limit a io-read=5M io-write=
+	works isle limit a
+	says_not 'next start'
 	[ -b "$(limit a io_read '.limit | to_entries[0].key')" ]
 	isle stop --kill a
 	# A partition, a file that is no device, a device that is not there: refused before anything runs.
@@ -326,12 +333,23 @@ unified() {
 	# What holds and what the config asks for are told apart.
 	works isle limit a
 	says_not 'next start'
-	isle limit a --next memory=80M
+	isle limit a --next memory=80M cpuset=0
 	isle limit a --runtime cpus=0.5 processes=60
 	works isle limit a
 	says '80M from the next start on'
 	says '50 from the next start on'
 	says 'unlimited from the next start on'
+	[[ $output =~ cpuset\ .*\ 0\ from\ the\ next\ start\ on ]] || flunk "$output"
+	works isle info a
+	says '64M, 80M from the next start on'
+	says '0.5, unlimited from the next start on'
+	says '60, 50 from the next start on'
+	isle limit --reload a
+	works isle limit a
+	says_not 'next start'
+	works isle info a
+	says_not 'next start'
+	says 'Memory limit:   80M'
 }
 
 @test "limits: they are the same after a reboot from inside" {
