@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -440,6 +441,16 @@ static int count_disk(struct guest *guest, uint64_t age, uint64_t *ret, struct e
 	return r;
 }
 
+/* It was renamed or destroyed while its files were counted, and what runs under the name is another. */
+static bool has_name(const struct guest *guest)
+{
+	struct stat held, named;
+
+	return fstat(guest->dir_fd, &held) == 0 &&
+	       fstatat(guest->store->guests_fd, guest->name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
+	       held.st_ino == named.st_ino;
+}
+
 int usage_record(struct guest *guest, const struct usage_recording *recording, struct usage *ret, struct err *err)
 {
 	struct record record = {0};
@@ -458,6 +469,8 @@ int usage_record(struct guest *guest, const struct usage_recording *recording, s
 		record = *recording->record;
 	else
 		r = load_record(guest->store, guest->name, &record, err);
+	if (!recording->record && !has_name(guest))
+		record = (struct record){0};
 	if (r < 0)
 		return r;
 	look_at(&record, recording->ending, NULL, &look);

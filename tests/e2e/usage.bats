@@ -207,7 +207,8 @@ walks() {
 	[ -n "$counter" ] && { has_open "$counter" /rootfs/ || has_open "$counter" /upper; }
 }
 
-@test "usage: a long count of files holds up no stop" {
+# Guest a runs, and a --record of it, walker, stands still while its child, counter, counts a's files.
+caught_counting() {
 	make_guest a
 	isle start a
 	(cd "$ISLE_PATH/guests/a/upper" 2>/dev/null || cd "$ISLE_PATH/guests/a/rootfs" && seq 3000 | sed 's,^,many/,' | xargs mkdir -p)
@@ -221,6 +222,25 @@ walks() {
 		sed -i 's/^disk_at=.*/disk_at=0/' "$ISLE_PATH/guests/a/usage"
 	done
 	[ "$try" -le 20 ] || flunk 'it was too quick to be caught at it'
+}
+
+@test "usage: a guest that gets the name of one whose files are being counted is not that one" {
+	caught_counting
+	isle stop --kill a
+	isle rename a b
+	make_guest a
+	isle start a
+	burn a 30
+	before=$(usage b cpu_seconds)
+	kill -CONT "$counter"
+	wait "$walker" || :
+	is starts 1 "$(usage b starts)"
+	is "the first one's" "$before" "$(usage b cpu_seconds)"
+	is "the second one's" 1 "$(usage a starts)"
+}
+
+@test "usage: a long count of files holds up no stop" {
+	caught_counting
 	isle stop --kill a
 	run isle log a
 	says_not 'could not put down'
