@@ -120,7 +120,7 @@ started() {
 	is 'state of one' running "$(state one)"
 	systemctl stop isle.slice
 	is 'state of one' stopped "$(state one)"
-	is unit inactive "$(systemctl is-active isle@one.service)"
+	wait_until 20 unit_is_inactive isle@one.service # after the slice, which systemctl has waited for
 	systemctl start isle@one.service
 	is 'state of one' running "$(state one)"
 	isle stop --kill one
@@ -255,6 +255,19 @@ told_unregistered() {
 	rm -r /run/systemd/system/isle@one.service.d
 	systemctl daemon-reload
 	is 'state of one' stopped "$(state one)"
+}
+
+@test "host: a start of isle@NAME.service that fails ends no guest that runs" {
+	started one
+	local config=/var/lib/isle/guests/one/config
+	cp -a "$config" "$BATS_TEST_TMPDIR/config"
+	echo 'no such key = 1' >>"$config"
+	run systemctl start isle@one.service
+	cp -a "$BATS_TEST_TMPDIR/config" "$config"
+	[ "$status" -ne 0 ] || flunk 'it was not made to fail'
+	is unit failed "$(systemctl is-active isle@one.service)"
+	is 'state of one' running "$(state one)"
+	systemctl reset-failed isle@one.service
 }
 
 @test "host: AppArmor's service may reload and restart while guests run" {
