@@ -89,8 +89,8 @@ int call_duration(const struct call *call, const char *option, unsigned long fal
 int call_number(const struct call *call, const char *option, unsigned long fallback, unsigned long min, unsigned long max,
 		unsigned long *ret, struct err *err);
 int call_store(struct call *call, const struct store **ret, struct err *err);
-/* Opens the guest that the command is to change, and takes its lock. *ret, which is NULL before, is the caller's to free, after a failure
- * as well. */
+/* Opens the guest that the command is to change, and takes its lock. *ret, which is NULL before, is the caller's to free, after a
+ * failure as well. */
 int call_guest(struct call *call, const char *name, struct guest **ret, struct err *err);
 
 /* The names a command is for: the positional arguments, or every guest with --all (in one of `states`, bits of enum state).

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
@@ -21,13 +22,14 @@
 #ifdef HAVE_LIBAPPARMOR
 #include <sys/apparmor.h>
 
-#define LIBRARY    "libapparmor.so.1"
-#define PROFILES   "/sys/kernel/security/apparmor/profiles"
-#define FEATURES   "/sys/kernel/security/apparmor/features"
-#define PARSER     "/usr/sbin/apparmor_parser"
-#define ABI        "/etc/apparmor.d/abi/kernel-5.4-outoftree-network" /* which the profile names */
-#define PARSER_MS  60000
-#define POLICY_MAX (4 << 20)
+#define LIBRARY     "libapparmor.so.1"
+#define PROFILES    "/sys/kernel/security/apparmor/profiles"
+#define FEATURES    "/sys/kernel/security/apparmor/features"
+#define PARSER      "/usr/sbin/apparmor_parser"
+#define PARSER_CONF "/etc/apparmor/parser.conf"
+#define ABI         "/etc/apparmor.d/abi/kernel-5.4-outoftree-network" /* which the profile names */
+#define PARSER_MS   60000
+#define POLICY_MAX  (4 << 20)
 
 /* Beside the program in a build tree, else where it was installed. */
 static char *read_template(struct err *err)
@@ -112,14 +114,17 @@ static char *cache_name(const char *name, const char *text)
 {
 	struct stat st;
 	uint64_t hash = str_hash(STR_HASH_SEED, text, strlen(text));
-	char release[128] = "";
-	auto_close int fd = open("/proc/sys/kernel/osrelease", O_RDONLY | O_CLOEXEC);
+	struct utsname kernel;
 
-	if (fd >= 0 && read(fd, release, sizeof(release) - 1) > 0)
-		hash = str_hash(hash, release, strlen(release));
+	/* The version as well: Debian keeps a release's name over updates. */
+	if (uname(&kernel) == 0) {
+		hash = str_hash(hash, kernel.release, strlen(kernel.release));
+		hash = str_hash(hash, kernel.version, strlen(kernel.version));
+	}
 	if (stat(FEATURES, &st) == 0)
 		hash = str_hash(hash, &st.st_nlink, sizeof(st.st_nlink));
 	hash = hash_of_file(hash, PARSER);
+	hash = hash_of_file(hash, PARSER_CONF);
 	hash = hash_of_file(hash, ABI);
 	return str_format("apparmor-%s-%016llx", name, (unsigned long long)hash);
 }
@@ -212,10 +217,11 @@ int apparmor_load(const char *name, bool nesting, const char *cache, struct err 
 		return err_sys(err, "open %s", cache);
 	bool cached = file_read(dir, file, POLICY_MAX, &policy, &len) == 0;
 
-	if (cached && apparmor_loaded(name))
+	/* One that the kernel refuses is damaged: it is made anew. */
+	if (cached && (apparmor_loaded(name) || load_policy(policy, len, name, NULL) == 0))
 		return 0;
-	if (cached)
-		return load_policy(policy, len, name, err);
+	free(policy);
+	policy = NULL;
 	int r = compile(text, &policy, &len, err);
 
 	/* In this order: where a process that is killed, or a load that fails, leaves a file, the kernel has what is in it. */

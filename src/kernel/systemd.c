@@ -143,7 +143,7 @@ int systemd_scope_start(const struct systemd_scope *scope, struct err *err)
 	r = bus.lib.sd_bus_match_signal(bus.bus, &slot, BUS_MANAGER, BUS_MANAGER_PATH, BUS_MANAGER_FACE, "JobRemoved",
 					on_job_removed, &job);
 	if (r < 0)
-		return err_num(err, r, "listen to systemd");
+		return bus_err(err, r, NULL, "listen to systemd about", scope->unit);
 	machined_await_gone(&bus, scope->machine, scope->unit);
 	/* An old scope ends when systemd has seen its last process go: no event is ours to wait for. */
 	while (((r = try_scope(&bus, scope, &job, &why)) == -EEXIST || r == -EAGAIN) && bus_left_us(&bus) > 0 &&

@@ -206,6 +206,7 @@ static _Noreturn void monitor_anew(struct guest *guest, struct run *run)
 
 	(void)setsid();
 	monitor_hold_term();
+	guest_unlock(guest); /* this copy of it: a slow machined must not keep other commands from the guest */
 	join_scope(run);
 	register_anew(run);
 	if (self_path(isle, sizeof(isle)) < 0)

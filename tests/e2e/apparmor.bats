@@ -102,6 +102,25 @@ refused() {
 	isle destroy --force two
 }
 
+@test "AppArmor: what is cached but not a profile to this kernel is compiled anew" {
+	make_guest two
+	isle start two
+	isle stop --kill two
+	# As after a boot: the profile is in the cache alone.
+	printf 'isle_%s-two' "$E2E_TAG" >/sys/kernel/security/apparmor/.remove
+	local file
+	for file in "$ISLE_PATH"/compiled/apparmor-isle_*-two-*; do
+		[ -s "$file" ] || flunk 'nothing is cached'
+		echo rubbish >"$file"
+	done
+	works isle start two
+	is label "isle_$E2E_TAG-two (enforce)" "$(isle exec two -- cat /proc/1/attr/current)"
+	isle stop --kill two
+	printf 'isle_%s-two' "$E2E_TAG" >/sys/kernel/security/apparmor/.remove
+	works isle start two
+	isle destroy --force two
+}
+
 @test "AppArmor: a running guest keeps the rules that it was started with, also for what is executed in it" {
 	make_guest two
 	isle start two

@@ -82,16 +82,16 @@ both_held() {
 
 # Its process is its child here, and so a zombie when it has ended.
 @test "autostart: SIGTERM ends it: what was begun is made whole, and no later order follows" {
-	local status=0 pid
+	local status=0
 	isle config early set guest.start-order=30
-	# shellcheck disable=SC2154 # hold_at sets command
 	hold_at 'host name' autostart --groups ,
 	wait_until 30 both_held
+	# shellcheck disable=SC2154 # hold_at sets command
 	kill -TERM "$command"
 	wait_until 20 gone "$command" || { kill -KILL "$command" && flunk 'it goes on'; }
 	wait "$command" || status=$?
 	is status 143 "$status"
-	for pid in $(sed -n 's/.*CONT \([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/held"); do kill -CONT "$pid"; done
+	sed -n 's/.*CONT \([0-9]*\) .*/\1/p' "$BATS_TEST_TMPDIR/held" | xargs kill -CONT
 	works isle wait --state running --timeout 60 late1 late2
 	is 'the later one' stopped "$(state early)"
 	isle config early set guest.start-order=10

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Does the instruction when it is one that every program has: a move, or a jump, for which `at` becomes the place of the last one that
- * is passed over. False: it is another. */
+/* Does the instruction when it is one that every program has: a move, or a jump, for which `at` becomes the place of the last one
+ * that is passed over. False: it is another. */
 static inline bool ebpf_step(const struct bpf_insn *in, uint64_t reg[11], size_t *at)
 {
 	switch (in->code) {

@@ -120,7 +120,7 @@ started() {
 	is 'state of one' running "$(state one)"
 	systemctl stop isle.slice
 	is 'state of one' stopped "$(state one)"
-	is unit inactive "$(systemctl is-active isle@one.service)"
+	wait_until 20 unit_is_inactive isle@one.service # after the slice, which systemctl has waited for
 	systemctl start isle@one.service
 	is 'state of one' running "$(state one)"
 	isle stop --kill one
@@ -168,6 +168,23 @@ on_hold() {
 	kill -STOP "$HELD"
 }
 
+# The process of isle@one.service's start that waits to be continued.
+held_one() {
+	journalctl -b -u isle@one.service -u isle-one.scope --no-pager -o cat | sed -n 's/.*CONT \([0-9]*\) .*/\1/p' | tail -n 1
+}
+
+holds_one() {
+	[ -n "$(held_one)" ]
+}
+
+stops_one() {
+	[[ $(systemctl show -P ActiveState isle@one.service) =~ ^(deactivating|inactive|failed)$ ]]
+}
+
+unit_is_inactive() {
+	[ "$(systemctl show -P ActiveState "$1")" = inactive ]
+}
+
 told_unregistered() {
 	isle log --events "$1" | grep -q 'not registered with systemd-machined'
 }
@@ -183,6 +200,12 @@ told_unregistered() {
 	isle start one
 	is answer answers "$(isle exec one -- echo answers)"
 	wait_until 60 told_unregistered one
+	# Nor in the way of a new monitor: who asked for it keeps nobody else waiting.
+	local monitor
+	monitor=$(monitor_pid one)
+	kill -9 "$monitor"
+	wait_until 10 gone "$monitor"
+	isle exec one -- true
 	isle stop --kill one
 	kill -CONT "$HELD"
 }
@@ -199,6 +222,52 @@ told_unregistered() {
 	is 'state of one' stopped "$(state one)"
 	isle start one
 	is 'state of one' running "$(state one)"
+}
+
+@test "host: guests go on when another target is isolated, and end for one that does not want them" {
+	is isle.service disabled "$(systemctl is-enabled isle.service)"
+	started one
+	systemctl isolate multi-user.target
+	is 'state of one' running "$(state one)"
+	# As rescue.target, in which nobody would answer us.
+	printf '[Unit]\nAllowIsolate=yes\nRequires=basic.target\nWants=vm-agent.service dbus.service\n' >/run/systemd/system/e2e.target
+	systemctl daemon-reload
+	systemctl isolate e2e.target # which waits for what it starts only
+	works isle wait --timeout 120 one
+	not_killed one
+	systemctl isolate multi-user.target
+	rm /run/systemd/system/e2e.target
+	systemctl daemon-reload
+	isle start one
+	is 'state of one' running "$(state one)"
+}
+
+@test "host: a start of isle@NAME.service that is taken back is no start" {
+	mkdir -p /run/systemd/system/isle@one.service.d
+	printf '[Service]\nEnvironment="ISLE_HOLD=host name"\n' >/run/systemd/system/isle@one.service.d/e2e.conf
+	systemctl daemon-reload
+	systemctl start --no-block isle@one.service
+	wait_until 30 holds_one
+	systemctl stop --no-block isle@one.service
+	wait_until 30 stops_one
+	kill -CONT "$(held_one)"
+	wait_until 60 unit_is_inactive isle@one.service
+	rm -r /run/systemd/system/isle@one.service.d
+	systemctl daemon-reload
+	is 'state of one' stopped "$(state one)"
+}
+
+@test "host: a start of isle@NAME.service that fails ends no guest that runs" {
+	started one
+	local config=/var/lib/isle/guests/one/config
+	cp -a "$config" "$BATS_TEST_TMPDIR/config"
+	echo 'no such key = 1' >>"$config"
+	run systemctl start isle@one.service
+	cp -a "$BATS_TEST_TMPDIR/config" "$config"
+	[ "$status" -ne 0 ] || flunk 'it was not made to fail'
+	is unit failed "$(systemctl is-active isle@one.service)"
+	is 'state of one' running "$(state one)"
+	systemctl reset-failed isle@one.service
 }
 
 @test "host: AppArmor's service may reload and restart while guests run" {
