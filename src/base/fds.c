@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,4 +33,16 @@ int fds_close_others(const int *keep, size_t count, unsigned flags)
 			return 0;
 		from = kept + 1;
 	}
+}
+
+int fds_alone(const int *keep, size_t count)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return -errno;
+	for (int fd = 0; fd < 3; fd++)
+		if (next_kept(keep, count, (unsigned)fd) != (unsigned)fd && dup2(null, fd) < 0)
+			return -errno;
+	return fds_close_others(keep, count, 0);
 }

@@ -133,6 +133,18 @@ static int look_at_room(void *arg, struct err *err)
 	return err_hint(err, "make room below the guest's folder; memory that processes share is in the images once for each");
 }
 
+/* What stands still under criu answers nobody: it is one that criu does not see. If even that is not all, the guest ends. */
+static bool end_what_holds(void *arg, unsigned n)
+{
+	const struct dump *dump = arg;
+
+	if (n == 0)
+		preflight_end_passing(&dump->record);
+	else if (n == 1)
+		(void)cgroup_kill(dump->record.cgroup, NULL); /* what can be done; whether it was enough criu's end tells */
+	return n < 2;
+}
+
 static int describe_host(const struct record *record, struct checkpoint *checkpoint, struct err *err)
 {
 	struct utsname name;
@@ -213,6 +225,7 @@ static int run_criu(struct dump *dump, const char *folder, bool memory_only, str
 		.hold_fd = dump->guest->lock_fd,
 		.notice = memory_only ? NULL : on_notice,
 		.look = look_at_room,
+		.release = end_what_holds,
 		.arg = dump,
 	};
 	struct external external = {0};

@@ -36,6 +36,7 @@
 #define FIRST_FD    3 /* criu's end of the socket; what it inherits follows */
 #define LOOK_MS     10
 #define VERSION_MS  1000
+#define GONE_MS     3000
 #define LOG_LEVEL   2
 #define SHIM        "isle-criu.so"
 
@@ -403,6 +404,18 @@ static int spawn(struct talk *talk, const struct criu_program *program, int *ret
 	return talk->pidfd < 0 ? err_sys(err, "watch criu") : 0;
 }
 
+/* criu looks at files by the guest's mounts, and an overlay there may lead it into a FUSE of the guest's, which no signal can free it
+ * from as long as its daemon holds the request. */
+static bool has_ended(const struct talk *talk)
+{
+	const struct criu_job *job = talk->job;
+
+	for (unsigned n = 0; talk->pidfd >= 0 && proc_wait_gone(talk->pidfd, GONE_MS) < 0; n++)
+		if (job->release && !job->release(job->arg, n))
+			return false;
+	return true;
+}
+
 static void end(struct talk *talk)
 {
 	clean_close(&talk->config);
@@ -412,10 +425,13 @@ static void end(struct talk *talk)
 	if (talk->pid <= 0)
 		return;
 	uint64_t now = proc_now_ms();
+	bool ended = true;
 
-	if (talk->pidfd < 0 || proc_wait_gone(talk->pidfd, now < talk->deadline ? (int)(talk->deadline - now) : 0) < 0)
+	if (talk->pidfd < 0 || proc_wait_gone(talk->pidfd, now < talk->deadline ? (int)(talk->deadline - now) : 0) < 0) {
 		(void)kill(talk->pid, SIGKILL); /* our child, not yet reaped */
-	while (waitpid(talk->pid, &talk->status, 0) < 0 && errno == EINTR)
+		ended = has_ended(talk);
+	}
+	while (ended && waitpid(talk->pid, &talk->status, 0) < 0 && errno == EINTR)
 		;
 	if (talk->pidfd >= 0)
 		close(take_fd(&talk->pidfd));

@@ -75,6 +75,9 @@ struct criu_job {
 	int (*notice)(void *arg, const char *what, pid_t pid, struct err *err);
 	/* Again and again while criu works; a failure ends it. NULL: nobody looks. */
 	int (*look)(void *arg, struct err *err);
+	/* When criu was killed and does not end, for something in the guest holds it up: to end that, more thoroughly each time,
+	 * n = 0, 1... until it says false: then it is left to end by itself. NULL: it is waited for. */
+	bool (*release)(void *arg, unsigned n);
 	void *arg;
 };
 

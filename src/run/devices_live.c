@@ -82,8 +82,9 @@ static _Noreturn void inside(const struct job *job, int init_pidfd, int socket)
 	const int keep[] = {job->tree, init_pidfd, socket};
 	struct word word = {0};
 
-	(void)fds_close_others(keep, 3, 0); /* our locks must not outlive us with it */
-	word.result = enter(job, init_pidfd, &word.err);
+	word.result = fds_alone(keep, 3);
+	if (word.result == 0)
+		word.result = enter(job, init_pidfd, &word.err);
 	if (word.result == 0)
 		word.result = work(job, &word.err);
 	_exit(message_send(socket, &word, sizeof(word), NULL, 0) < 0);

@@ -275,8 +275,7 @@ static _Noreturn void renew_inside(const struct renewal *renewal)
 	const int keep[] = {renewal->base, renewal->init_pidfd};
 	int copies[COVERS];
 
-	(void)fds_close_others(keep, 2, 0); /* it may outlive us: our locks must not */
-	if (copy_aside(renewal->base, copies) < 0 || ns_enter(renewal->init_pidfd, CLONE_NEWNS, NULL) < 0)
+	if (fds_alone(keep, 2) < 0 || copy_aside(renewal->base, copies) < 0 || ns_enter(renewal->init_pidfd, CLONE_NEWNS, NULL) < 0)
 		_exit(1);
 	auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 

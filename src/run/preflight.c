@@ -4,14 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../base/aside.h"
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/file.h"
+#include "../base/proc.h"
 #include "../base/status.h"
 #include "../base/str.h"
 #include "../kernel/cgroup.h"
@@ -223,7 +227,10 @@ static int look(void *arg)
 	struct findings *findings = arg;
 	pid_t init = findings->record->init_pid;
 	struct search search = {.cgroup = findings->record->cgroup, .found = findings->found};
+	int r = fds_alone(NULL, 0);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < KINDS; i++)
 		search.init_ns[i] = namespace_of(init, kind_table[i].file);
 	auto_free char *mounts = findings->record->ids ? mounts_of(init) : NULL;
@@ -231,8 +238,7 @@ static int look(void *arg)
 	if (mounts)
 		preflight_mounts_root(mounts, search.root, sizeof(search.root));
 	search.queues = preflight_queues(init);
-	int r = cgroup_each_pid(findings->record->cgroup, look_at, &search);
-
+	r = cgroup_each_pid(findings->record->cgroup, look_at, &search);
 	findings->count = search.count;
 	return r;
 }
@@ -292,6 +298,23 @@ int preflight(const struct guest *guest, const struct record *record, unsigned t
 		return err_hint(err, "--timeout gives more time, or end what holds so many descriptors or mounts");
 	}
 	return r < 0 ? err_num(err, r, "look at the guest's processes") : count;
+}
+
+static int end_if_passing(void *arg, pid_t pid)
+{
+	auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	auto_free char *status = NULL;
+
+	if (pidfd >= 0 && status_read(pid, pid, &status) == 0 && was_brought_in(arg, status))
+		(void)proc_signal(pidfd, SIGKILL); /* it may have ended by itself */
+	return 0;
+}
+
+void preflight_end_passing(const struct record *record)
+{
+	struct search search = {.cgroup = record->cgroup, .init_ns[KIND_PID] = namespace_of(record->init_pid, kind_table[KIND_PID].file)};
+
+	(void)cgroup_each_pid(record->cgroup, end_if_passing, &search);
 }
 
 size_t preflight_blocking(const struct obstacle *obstacles, size_t count)

@@ -133,8 +133,7 @@ static int put_console(int tree, int init_pidfd, struct err *err)
 		const int keep[] = {tree, init_pidfd};
 		int target;
 
-		(void)fds_close_others(keep, 2, 0); /* it may outlive us: our locks must not */
-		if (ns_enter(init_pidfd, CLONE_NEWNS, NULL) < 0)
+		if (fds_alone(keep, 2) < 0 || ns_enter(init_pidfd, CLONE_NEWNS, NULL) < 0)
 			_exit(1);
 		/* The old one's file is gone from devpts with its master, and nothing can be mounted on what is gone. */
 		(void)umount2("/dev/console", MNT_DETACH | UMOUNT_NOFOLLOW);

@@ -14,6 +14,7 @@
 
 #include "../base/aside.h"
 #include "../base/clean.h"
+#include "../base/fds.h"
 #include "../base/proc.h"
 #include "../base/str.h"
 #include "../kernel/cgroup.h"
@@ -66,8 +67,9 @@ static int look_at_sockets(void *arg, pid_t pid)
 static int repair_sockets(void *arg)
 {
 	const struct record *record = arg;
+	int r = fds_alone(NULL, 0);
 
-	return cgroup_each_pid(record->cgroup, look_at_sockets, NULL);
+	return r < 0 ? r : cgroup_each_pid(record->cgroup, look_at_sockets, NULL);
 }
 
 static int let_go_on(void *arg, pid_t pid)
@@ -84,8 +86,10 @@ static int let_go_on(void *arg, pid_t pid)
 static int remove_locks(void *arg)
 {
 	const int *netns = arg;
-	int r = setns(*netns, CLONE_NEWNET) < 0 ? -errno : nft_delete_tables("inet", is_lock);
+	int r = fds_alone(netns, 1);
 
+	if (r == 0)
+		r = setns(*netns, CLONE_NEWNET) < 0 ? -errno : nft_delete_tables("inet", is_lock);
 	return r == -EPROTONOSUPPORT || r == -EOPNOTSUPP ? 0 : r; /* without nftables there are none */
 }
 
