@@ -22,8 +22,17 @@
 
 #define SOON 20000 /* ms */
 
+void fake_user_signals(void)
+{
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT};
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		(void)signal(ignored[i], SIG_DFL);
+}
+
 static void run_session(fake_session *session, int in, int out, int report)
 {
+	fake_user_signals();
 	int r = session(in, out);
 
 	(void)!write(report, &r, sizeof(r));

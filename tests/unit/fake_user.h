@@ -19,6 +19,9 @@ typedef int fake_session(int in, int out);
 void fake_user_terminal(struct fake_user *user, fake_session *session);
 void fake_user_pipes(struct fake_user *user, fake_session *session);
 
+/* Whoever runs tests behind his back ignores what a terminal sends, and so would they. */
+void fake_user_signals(void);
+
 void fake_user_type(struct fake_user *user, const char *text);
 void fake_user_type_end(struct fake_user *user);
 

@@ -60,12 +60,15 @@ static int teardown(void **state)
 static void run_command(void (*body)(void))
 {
 	char slave[64];
+	int ready[2];
 
 	command.master = fake_user_pty(slave);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	command.pid = fork();
 	assert_true(command.pid >= 0);
 	if (command.pid == 0) {
 		close(command.master);
+		fake_user_signals();
 		(void)setsid();
 		int tty = open(slave, O_RDWR);
 
@@ -74,9 +77,14 @@ static void run_command(void (*body)(void))
 			dup2(tty, i);
 		if (tty > 2)
 			close(tty);
+		close(ready[0]);
+		close(ready[1]);
 		body();
 		_exit(0);
 	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], slave, 1), 0); /* from here on its terminal's signals reach it */
+	close(ready[0]);
 	command.pidfd = syscall(SYS_pidfd_open, command.pid, 0);
 	assert_true(command.pidfd >= 0);
 }
