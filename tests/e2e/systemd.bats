@@ -211,6 +211,32 @@ limit() {
 	is "init's group" "/isle.slice/$(unit_of one)/limits/guest" "$(group_of "$(init_pid one)")"
 }
 
+@test "systemd: the use of a guest can be asked for until its stop has done that" {
+	needs_systemd
+	needs systemd-run
+	make_guest one
+	isle start one
+	local monitor before stopper
+	monitor=$(monitor_pid one)
+	# shellcheck disable=SC2016 # for the shell inside
+	isle exec one -- sh -c 'mkdir /etc/rc.stop && printf "%s\n" "#!/bin/sh" \
+		"while read -r line </proc/self/stat && set -- \$line && [ \$((\${14} + \${15})) -lt 200 ]; do" \
+		"i=0; while [ \$i -lt 2000 ]; do i=\$((i + 1)); done; done" >/etc/rc.stop/last && chmod 755 /etc/rc.stop/last'
+	before=$(isle usage --json one | jq '.[0].cpu_seconds')
+	"$ISLE" stop one 3>&- &
+	stopper=$!
+	wait_until 20 pgrep -x last
+	kill -STOP "$stopper"
+	wait_until 60 gone "$monitor"
+	# It works off what it has heard, and would take the scope away.
+	systemd-run -q --wait --collect true
+	systemd-run -q --wait --collect true
+	kill -CONT "$stopper"
+	wait "$stopper"
+	isle usage --json one | jq -e --argjson before "$before" '.[0].cpu_seconds > $before + 1.9' >/dev/null ||
+		flunk "$before, and then $(isle usage --json one)"
+}
+
 @test "systemd: limits hold in the scope and follow the config" {
 	needs_systemd
 	make_guest one --set limits.memory=64M --set limits.processes=50 --set limits.cpus=0.5
