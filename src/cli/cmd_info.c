@@ -388,7 +388,14 @@ static void put_limits(const struct info *info, const struct store *store)
 			put_config(info, limits[i].label, dotted);
 			continue;
 		}
-		key->type->format(key, &held.uses.of[limits_kind_of(key)].limit, &now);
+		uint64_t number = held.uses.of[limits_kind_of(key)].limit;
+		char size[16];
+
+		str_show_size(number, size);
+		if (held_is_size(limits_kind_of(key)))
+			buf_add(&now, size);
+		else
+			key->type->format(key, &number, &now);
 		auto_free char *text = str_format("%s, %s", now.len ? now.data : "unlimited", pending);
 
 		put(info, limits[i].label, text);

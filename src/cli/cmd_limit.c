@@ -98,7 +98,7 @@ static char *limit_text(const struct shown *shown, const struct key *key, enum c
 	if (kind == CGROUP_CPUSET)
 		return strdup(shown->held.uses.cpuset);
 	return held_is_disk(kind) ? disks_text(&shown->held.uses.io[kind - CGROUP_IO_READ], kind)
-			     : number_text(kind, shown->held.uses.of[kind].limit);
+				  : number_text(kind, shown->held.uses.of[kind].limit);
 }
 
 static bool is_set(const struct shown *shown, const struct key *key)
@@ -115,7 +115,8 @@ static void print_row(const struct shown *shown, const struct key *key)
 	auto_free char *limit = limit_text(shown, key, kind);
 	auto_free char *use = live ? number_text(kind, use_of(shown, kind)) : NULL;
 	auto_free char *peak = live ? number_text(kind, shown->held.uses.of[kind].peak) : NULL;
-	auto_free char *origin = origin_text(shown->guest->spec, shown->below, key), *pending = held_pending(&shown->held, shown->guest, key);
+	auto_free char *origin = origin_text(shown->guest->spec, shown->below, key),
+		       *pending = held_pending(&shown->held, shown->guest, key);
 	const char *notes[] = {pending, origin};
 	uint64_t hits = live ? shown->held.uses.of[kind].hits : UINT64_MAX;
 	char count[24] = "-";
@@ -144,8 +145,8 @@ static void print_text(const struct shown *shown)
 	if (shown->held.uses.oom_kills != UINT64_MAX && shown->held.uses.oom_kills > 0) {
 		auto_free char *last = oom_last_text(&shown->oom);
 
-		printf("\nKilled for want of memory: %llu%s%s\n", (unsigned long long)shown->held.uses.oom_kills, last ? ", last " : "",
-		       last ? last : "");
+		printf("\nKilled for want of memory: %llu%s%s\n", (unsigned long long)shown->held.uses.oom_kills,
+		       last ? ", last " : "", last ? last : "");
 	}
 }
 
@@ -167,7 +168,8 @@ static struct json_object *limit_json(const struct shown *shown, const struct ke
 	uint64_t number;
 
 	if (!shown->held.up || kind == CGROUP_KINDS)
-		return key->type->json(key, held_since_start(&shown->held, key, &number) ? &number : spec_field_const(shown->guest->spec, key));
+		return key->type->json(
+			key, held_since_start(&shown->held, key, &number) ? &number : spec_field_const(shown->guest->spec, key));
 	if (held_is_none(&shown->held, kind))
 		return NULL;
 	if (kind == CGROUP_CPUSET)

@@ -396,8 +396,8 @@ static void list_free(struct list *list)
 /* What is promised to some of the guests says nothing against what the host has. */
 static int check_totals(struct call *call, struct err *err)
 {
-	static const char *const others[] = {"names",	"long",	   "columns", "sort",  "running",
-					     "frozen",	"stopped", "active",  "state", "filter"};
+	static const char *const others[] = {"names",  "long",    "columns", "sort",  "running",
+					     "frozen", "stopped", "active",  "state", "filter"};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (call_has(call, others[i]))

@@ -206,8 +206,8 @@ static const struct {
 	const char *sequence;
 	long rows;
 } arrows[] = {
-	{"\033[A", -1},	   {"\033[B", 1},      {"\033OA", -1},     {"\033OB", 1},	  {"\033[5~", -PAGE}, {"\033[6~", PAGE},
-	{"\033[H", -FAR},   {"\033OH", -FAR},   {"\033[1~", -FAR},  {"\033[F", FAR},  {"\033OF", FAR},    {"\033[4~", FAR},
+	{"\033[A", -1},   {"\033[B", 1},    {"\033OA", -1},    {"\033OB", 1},   {"\033[5~", -PAGE}, {"\033[6~", PAGE},
+	{"\033[H", -FAR}, {"\033OH", -FAR}, {"\033[1~", -FAR}, {"\033[F", FAR}, {"\033OF", FAR},    {"\033[4~", FAR},
 };
 #define ARROWS (sizeof(arrows) / sizeof(arrows[0]))
 

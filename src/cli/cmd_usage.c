@@ -98,8 +98,8 @@ static int name_width(char *const *names)
 
 static void print_head(int width)
 {
-	printf("%-*s  %14s  %16s  %12s  %12s  %16s  %s\n", width, "NAME", "CPU SECONDS", "MEMORY GiB*h", "RECEIVED", "SENT", "DISK GiB*h",
-	       "RAN");
+	printf("%-*s  %14s  %16s  %12s  %12s  %16s  %s\n", width, "NAME", "CPU SECONDS", "MEMORY GiB*h", "RECEIVED", "SENT",
+	       "DISK GiB*h", "RAN");
 }
 
 static void print_row(const struct shown *shown, int width)
@@ -207,7 +207,8 @@ static int run_usage(struct call *call, struct err *err)
 	if (r == 0)
 		r = moment(call, "until", span.now, &span.until, err);
 	if (r == 0 && span.until < span.since)
-		r = call_usage(call, err, "%s", call_value(call, "until") ? "--until is before --since" : "--since is in the future");
+		r = call_usage(call, err, "%s",
+			       call_value(call, "until") ? "--until is before --since" : "--since is in the future");
 	if (r == 0 && call->argc == 0 && !call_has(call, "all")) {
 		const struct store *store;
 

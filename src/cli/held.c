@@ -106,8 +106,8 @@ static bool same_disks(const struct held *held, const struct guest *guest, enum 
 
 	for (size_t i = 0; i < wanted->count; i++)
 		for (size_t k = 0; k < now->count; k++)
-			found += wanted->device[i].major == now->device[k].major && wanted->device[i].minor == now->device[k].minor &&
-				 wanted->device[i].rate == now->device[k].rate;
+			found += wanted->device[i].major == now->device[k].major &&
+				 wanted->device[i].minor == now->device[k].minor && wanted->device[i].rate == now->device[k].rate;
 	return found == wanted->count && found == now->count;
 }
 

@@ -217,8 +217,8 @@ static void draw_row(const struct top_row *row, const struct top_view *view, con
 			column->show(row, (enum top_column)i, cell);
 		else if (i == TOP_CPU || i == TOP_MEMORY) /* in the place of the number, not of the bar */
 			(void)str_print(cell, sizeof(cell), "-%*s", BAR + 3, "");
-		buf_addf(out, " %s%*.*s%s", color ? color : "", column->left ? -column->width : column->width,
-			 column->width, cell, color ? "\033[0m" : "");
+		buf_addf(out, " %s%*.*s%s", color ? color : "", column->left ? -column->width : column->width, column->width, cell,
+			 color ? "\033[0m" : "");
 	}
 	buf_add(out, "\n");
 }

@@ -60,10 +60,9 @@ static const struct field {
 	{                                                                  \
 #f, KIND_U64, offsetof(struct record, f), sizeof(uint64_t) \
 	}
-	TEXT(phase),        TEXT(boot_id), PID(init_pid), U64(init_start), PID(monitor_pid),
-	U64(monitor_start), U64(started),  U64(ids),      TEXT(cgroup),    TEXT(console),
-	TEXT(init_kind),    U64(starts),   TEXT(cpuset),  TEXT(lxcfs),     U64(changing),
-	U64(terminals),     U64(namespaces),
+	TEXT(phase),  TEXT(boot_id), PID(init_pid), U64(init_start), PID(monitor_pid), U64(monitor_start),
+	U64(started), U64(ids),      TEXT(cgroup),  TEXT(console),   TEXT(init_kind),  U64(starts),
+	TEXT(cpuset), TEXT(lxcfs),   U64(changing), U64(terminals),  U64(namespaces),
 };
 
 #define FIELDS (sizeof(field_table) / sizeof(field_table[0]))

@@ -51,16 +51,16 @@ struct record {
 	uint64_t init_start; /* clock ticks since boot, as /proc/PID/stat */
 	pid_t monitor_pid;
 	uint64_t monitor_start;
-	uint64_t started;   /* seconds, CLOCK_REALTIME */
-	uint64_t ids;       /* first host id, 0 when privileged */
-	char cgroup[128];   /* "isle/NAME" below each hierarchy */
-	char console[32];   /* the pty's slave on the host: /dev/pts/7 */
-	char lxcfs[16];     /* the lxcfs whose files it has in its /proc, see run/lxcfs.h; "": none */
-	char cpuset[256];   /* the CPUs that it is held to, chosen ones too; "": all */
-	char init_kind[12]; /* "systemd", "sysv", "busybox", "other" */
-	uint64_t changing;  /* 1: a command is changing its limits; where that was killed they are anything between */
+	uint64_t started;               /* seconds, CLOCK_REALTIME */
+	uint64_t ids;                   /* first host id, 0 when privileged */
+	char cgroup[128];               /* "isle/NAME" below each hierarchy */
+	char console[32];               /* the pty's slave on the host: /dev/pts/7 */
+	char lxcfs[16];                 /* the lxcfs whose files it has in its /proc, see run/lxcfs.h; "": none */
+	char cpuset[256];               /* the CPUs that it is held to, chosen ones too; "": all */
+	char init_kind[12];             /* "systemd", "sysv", "busybox", "other" */
+	uint64_t changing;              /* 1: a command is changing its limits; where that was killed they are anything between */
 	uint64_t terminals, namespaces; /* the limits of those that it was started with; 0: unknown */
-	uint64_t starts;    /* how often init was started since `isle start` (reboots) */
+	uint64_t starts;                /* how often init was started since `isle start` (reboots) */
 	size_t link_count;
 	struct record_link {
 		char inside[16]; /* eth0 */

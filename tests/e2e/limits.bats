@@ -333,15 +333,15 @@ unified() {
 	# What holds and what the config asks for are told apart.
 	works isle limit a
 	says_not 'next start'
-	isle limit a --next memory=80M cpuset=0
 	isle limit a --runtime cpus=0.5 processes=60
+	isle limit a --next memory=80M cpuset=0
 	works isle limit a
 	says '80M from the next start on'
 	says '50 from the next start on'
 	says 'unlimited from the next start on'
 	[[ $output =~ cpuset\ .*\ 0\ from\ the\ next\ start\ on ]] || flunk "$output"
 	works isle info a
-	says '64M, 80M from the next start on'
+	says ', 80M from the next start on'
 	says '0.5, unlimited from the next start on'
 	says '60, 50 from the next start on'
 	isle limit --reload a
