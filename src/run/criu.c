@@ -404,8 +404,8 @@ static int spawn(struct talk *talk, const struct criu_program *program, int *ret
 	return talk->pidfd < 0 ? err_sys(err, "watch criu") : 0;
 }
 
-/* criu looks at files by the guest's mounts, and an overlay there may lead it into a FUSE of the guest's, which no signal can free it
- * from as long as its daemon holds the request. */
+/* criu looks at files by the guest's mounts, and an overlay there may lead it into a FUSE of the guest's, which no signal can free
+ * it from as long as its daemon holds the request. */
 static bool has_ended(const struct talk *talk)
 {
 	const struct criu_job *job = talk->job;

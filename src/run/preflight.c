@@ -312,7 +312,8 @@ static int end_if_passing(void *arg, pid_t pid)
 
 void preflight_end_passing(const struct record *record)
 {
-	struct search search = {.cgroup = record->cgroup, .init_ns[KIND_PID] = namespace_of(record->init_pid, kind_table[KIND_PID].file)};
+	struct search search = {.cgroup = record->cgroup,
+				.init_ns[KIND_PID] = namespace_of(record->init_pid, kind_table[KIND_PID].file)};
 
 	(void)cgroup_each_pid(record->cgroup, end_if_passing, &search);
 }
