@@ -23,8 +23,10 @@
 #include "../kernel/cgroup.h"
 #include "../kernel/cgroup_saved.h"
 #include "../kernel/dirty.h"
+#include "../kernel/host.h"
 #include "../kernel/netlink.h"
 #include "../kernel/ns.h"
+#include "../kernel/systemd.h"
 #include "../storage/storage.h"
 #include "checkpoint.h"
 #include "criu.h"
@@ -399,6 +401,18 @@ static int run_criu_again(struct dump *dump, struct err *err)
 	return r;
 }
 
+/* A scope that systemd ends has been sent SIGTERM, which then is in the images: who woke from them would end at once. */
+static int refuse_ending(const struct dump *dump, struct err *err)
+{
+	char unit[96];
+
+	if (!host_get()->systemd || run_unit_name(dump->guest->store, dump->guest->name, unit, sizeof(unit)) < 0 ||
+	    !systemd_unit_ends(unit))
+		return 0;
+	(void)err_set(err, ERR_STATE, "checkpoint it: systemd is ending its scope %s", unit);
+	return err_hint(err, "it was told to stop meanwhile, by machinectl or systemctl; isle start %s", dump->guest->name);
+}
+
 /* When it is over the guest's processes stand still, or run on. */
 static int dump_processes(struct dump *dump, struct err *err)
 {
@@ -412,6 +426,8 @@ static int dump_processes(struct dump *dump, struct err *err)
 		r = copy_beforehand(dump, err);
 	if (r == 0)
 		r = run_criu_again(dump, err);
+	if (r == 0)
+		r = refuse_ending(dump, err);
 	dump->checkpoint->frozen = dump->done_ns > dump->locked_ns ? (dump->done_ns - dump->locked_ns) / 1000 : 0;
 	if (r < 0)
 		(void)thaw_guest(dump->guest, &dump->record, NULL); /* criu itself may have been killed */
