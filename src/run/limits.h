@@ -15,7 +15,8 @@ enum cgroup_kind limits_kind_of(const struct key *key);
 int limits_of(const struct guest *guest, const struct spec *spec, const struct record *record, unsigned kinds,
 	      struct cgroup_limits *ret, struct err *err);
 
-/* Has the kernel count the traffic of the disks that the guest's root and configured mounts lie on, for its figures. Best effort. */
+/* Has the kernel count the traffic of the disks that the guest's root and configured mounts lie on, for its figures. Best
+ * effort. */
 void limits_count_disks(const struct guest *guest, const struct spec *spec, const char *cgroup);
 
 /* Sets record->cpuset: the config's list, or the CPUs with the fewest guests of this instance on them, as many as auto:NUMBER says
