@@ -176,6 +176,24 @@ static int add_name(struct parser *p, char *name)
 	return 0;
 }
 
+/* Room for one more; the arrays double, since nothing bounds how often an option is given. */
+static int reserve(struct option_values *v, struct err *err)
+{
+	size_t room = v->count ? 2 * v->count : 1;
+
+	if (v->count & (v->count - 1))
+		return 0;
+	const struct option_row **rows = reallocarray(v->rows, room, sizeof(*rows));
+
+	if (rows)
+		v->rows = rows;
+	const char **values = reallocarray(v->values, room, sizeof(*values));
+
+	if (values)
+		v->values = values;
+	return rows && values ? 0 : err_num(err, ENOMEM, "parse the command line");
+}
+
 /* Keeps a given option. Values of one row stay together, so that call_values can show them as one array. */
 static int add_value(struct parser *p, const struct option_row *row, const char *value)
 {
@@ -184,17 +202,12 @@ static int add_value(struct parser *p, const struct option_row *row, const char 
 
 	if ((row == &option_lxc[0] || row == &option_names[1]) && value)
 		return add_name(p, (char *)value);
-	const struct option_row **rows = reallocarray(v->rows, v->count + 1, sizeof(*rows));
+	int r = reserve(v, p->err);
 
-	if (!rows)
-		return err_num(p->err, ENOMEM, "parse the command line");
-	v->rows = rows;
-	const char **values = reallocarray(v->values, v->count + 1, sizeof(*values));
-
-	if (!values)
-		return err_num(p->err, ENOMEM, "parse the command line");
-	v->values = values;
-
+	if (r < 0)
+		return r;
+	const struct option_row **rows = v->rows;
+	const char **values = v->values;
 	size_t at = v->count;
 
 	for (size_t i = v->count; i > 0; i--) {
