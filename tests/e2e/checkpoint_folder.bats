@@ -143,10 +143,10 @@ holds_only() {
 	fails 1 isle restore --from "$out/here" one
 	says 'its image pstree.img was changed'
 	cp -a "$E2E_ROOT/pstree.img" "$out/here/images/pstree.img"
-	touch "$out/here/images/core-99.img"
+	touch "$out/here/images/core-0.img" # of no process: none has that number
 	fails 1 isle restore --from "$out/here" one
 	says 'was put among its images'
-	rm "$out/here/images/core-99.img"
+	rm "$out/here/images/core-0.img"
 	chown 12345 "$out/here/images/pstree.img"
 	fails 1 isle restore --trust-images --from "$out/here" one
 	says 'pstree.img'
