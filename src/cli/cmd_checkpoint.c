@@ -371,6 +371,8 @@ const struct verb verb_checkpoint = {
 		"TUN and TAP interfaces, FUSE file systems that the guest serves, processes that are traced, stopped or "
 		"frozen, removed files of more than 1 GiB that are open still, and network interfaces of the host. isle looks "
 		"for them before criu is started, and names process, unit and remedy; --check does only that.\n\n"
+		"A sleep that is under way (nanosleep(2)) ends with EINTR in the guest that wakes: nearly all programs go on with what is left of "
+		"it, some do not, as the sleep of busybox 1.37.\n\n"
 		"What was started by isle exec or isle shell and still runs in the foreground is the host's and not carried: "
 		"it ends with the guest, and isle tells which it is.\n\n"
 		"A checkpoint belongs to the guest's files as they were: once the guest has gone on it is of no use, and "
