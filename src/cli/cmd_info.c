@@ -388,13 +388,14 @@ static void put_limits(const struct info *info, const struct store *store)
 			put_config(info, limits[i].label, dotted);
 			continue;
 		}
-		uint64_t number = held.uses.of[limits_kind_of(key)].limit;
+		enum cgroup_kind kind = limits_kind_of(key);
+		uint64_t number = held.uses.of[kind].limit;
 		char size[16];
 
 		str_show_size(number, size);
-		if (held_is_size(limits_kind_of(key)))
+		if (held_is_size(kind) && !held_is_none(&held, kind))
 			buf_add(&now, size);
-		else
+		else if (!held_is_none(&held, kind))
 			key->type->format(key, &number, &now);
 		auto_free char *text = str_format("%s, %s", now.len ? now.data : "unlimited", pending);
 
