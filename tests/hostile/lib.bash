@@ -85,23 +85,31 @@ host_picture() (
 )
 
 # Names of processes that nobody here has started: in a guest's user namespace but outside its control group, or left behind by their
-# parent in the control group of these tests. Without a fork for each process.
+# parent in the control group of these tests. In one process, since this is done twice a test.
 strays() {
-	local folder name line groups own parent
-	own=$(cat /proc/self/cgroup)
-	for folder in /proc/[0-9]*; do
-		read -r name <"$folder/comm" && groups=$(<"$folder/cgroup") && [ -n "$groups" ] || continue
-		if [ -e "$folder/ns/user" ] && [ ! "$folder/ns/user" -ef /proc/self/ns/user ]; then
-			[[ $groups == *"$E2E_TAG"* ]] || printf 'foreign %s\n' "$name"
-			continue
-		fi
-		[[ $groups == "$own" && $name != isle-monitor ]] || continue
-		parent=''
-		while read -r line; do
-			[[ $line != PPid:* ]] || { parent=${line#PPid:} && break; }
-		done <"$folder/status"
-		[ "$((parent))" -ne 1 ] || [ "${folder#/proc/}" = "$PPID" ] || printf 'left %s\n' "$name"
-	done 2>/dev/null | sort
+	find /proc/[0-9]*/ns/user -printf '%p %l\n' 2>/dev/null | awk -v tag="$E2E_TAG" -v user="$(readlink /proc/self/ns/user)" -v parent="$PPID" '
+		function text(path, line, all) {
+			all = ""
+			while ((getline line <path) > 0)
+				all = all line "\n"
+			close(path)
+			return all
+		}
+		BEGIN { own = text("/proc/self/cgroup") }
+		{
+			split($1, part, "/")
+			folder = "/proc/" part[3]
+			groups = text(folder "/cgroup")
+			name = text(folder "/comm")
+			sub(/\n$/, "", name)
+			if (groups == "" || name == "")
+				next
+			if ($2 != "" && $2 != user) {
+				if (!index(groups, tag))
+					print "foreign " name
+			} else if (groups == own && name != "isle-monitor" && part[3] != parent && text(folder "/status") ~ /\nPPid:\t1\n/)
+				print "left " name
+		}' | sort
 }
 
 # Files of the system that were changed, made or taken away since the test began. In a VM nobody else is at work; elsewhere only those
