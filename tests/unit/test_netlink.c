@@ -1,4 +1,4 @@
-/* netlink: in network namespaces of its own. */
+/* Links, addresses and routes by netlink, in network namespaces of its own. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -6,83 +6,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "../../src/base/file.h"
 #include "../../src/base/str.h"
-#include "../../src/kernel/netlink.h"
-#include "netns.h"
-
-static const uint8_t bridge_mac[6] = {0x1e, 1, 2, 3, 4, 5}, guest_mac[6] = {0x1e, 6, 7, 8, 9, 10};
-
-/* A host namespace, in which the test stands, with bridge br0, and a guest's. */
-struct world {
-	int guest_fd, host_fd;
-	struct netlink *host, *guest;
-};
-
-static int no_error(int result, const struct err *err)
-{
-	if (result < 0)
-		print_message("%s: %s\n", err->what, strerror(-result));
-	return result;
-}
-
-static int make_world(void **state)
-{
-	static struct world world;
-	const struct netlink_bridge bridge = {.name = "br0", .mac = bridge_mac};
-	struct err err = {0};
-
-	world.guest_fd = netns_fresh();
-	world.host_fd = netns_fresh();
-	assert_int_equal(no_error(netlink_open(-1, &world.host, &err), &err), 0);
-	assert_int_equal(no_error(netlink_open(world.guest_fd, &world.guest, &err), &err), 0);
-	assert_int_equal(no_error(netlink_add_bridge(world.host, &bridge, &err), &err), 0);
-	assert_int_equal(no_error(netlink_set_up(world.host, "br0", &err), &err), 0);
-	*state = &world;
-	return 0;
-}
-
-static int end_world(void **state)
-{
-	struct world *w = *state;
-
-	netlink_free(w->host);
-	netlink_free(w->guest);
-	close(w->guest_fd);
-	close(w->host_fd);
-	return 0;
-}
-
-/* 0: there is none. */
-static int index_of(struct netlink *nl, const char *name)
-{
-	struct netlink_link link;
-	int result = netlink_get(nl, name, &link, NULL);
-
-	return result == 0 ? link.index : result == -ENODEV ? 0 : result;
-}
-
-static int add_pair(struct world *w, const char *host, const char *inside, const char *bridge, struct err *err)
-{
-	const struct netlink_veth veth = {.host = host,
-					  .inside = inside,
-					  .inside_mac = guest_mac,
-					  .inside_netns_fd = w->guest_fd,
-					  .bridge = bridge,
-					  .mtu = 1400};
-
-	return netlink_add_veth(w->host, &veth, err);
-}
+#include "netlink_world.h"
 
 /* Counts a namespace's addresses of a family on a link; *found says whether `wanted` is among them. */
 static int count_addresses(struct netlink *nl, const char *link, int family, const char *wanted, bool *found)
@@ -154,7 +87,7 @@ static void bridge_is_as_asked(void **state)
 
 	assert_int_equal(no_error(netlink_get(w->host, "br0", &link, &err), &err), 0);
 	assert_string_equal(link.kind, "bridge");
-	assert_memory_equal(link.mac, bridge_mac, 6);
+	assert_memory_equal(link.mac, BRIDGE_MAC, 6);
 	assert_true(link.up);
 	assert_int_equal(netlink_add_bridge(w->host, &again, &err), -EEXIST);
 	assert_non_null(strstr(err.what, "br0"));
@@ -185,7 +118,7 @@ static void veth_is_one_pair(void **state)
 	assert_int_equal(index_of(w->host, "eth0"), 0);
 
 	assert_int_equal(netlink_get(w->guest, "eth0", &link, &err), 0);
-	assert_memory_equal(link.mac, guest_mac, 6);
+	assert_memory_equal(link.mac, GUEST_MAC, 6);
 	assert_int_equal(link.mtu, 1400);
 	assert_false(link.up);
 
@@ -402,159 +335,6 @@ static void kernel_says_why(void **state)
 	assert_true(err.sys != 0);
 }
 
-static void delete_takes_both_ends(void **state)
-{
-	struct world *w = *state;
-	struct err err = {0};
-
-	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
-	assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-	assert_int_equal(index_of(w->host, "web1"), 0);
-	assert_int_equal(index_of(w->guest, "eth0"), 0);
-	assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-	assert_true(netlink_delete(w->host, "lo", &err) < 0);
-	assert_non_null(strstr(err.what, "lo"));
-	/* The names are free at once. */
-	assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
-}
-
-static void delete_many(void **state)
-{
-	struct world *w = *state;
-	const char *names[20];
-	char name[20][IFNAMSIZ], inside[IFNAMSIZ];
-	struct err err = {0};
-
-	for (int i = 0; i < 20; i++) {
-		assert_int_equal(str_print(name[i], IFNAMSIZ, "web%d", i), 0);
-		assert_int_equal(str_print(inside, IFNAMSIZ, "eth%d", i), 0);
-		names[i] = name[i];
-		if (i != 7) /* one that is gone already */
-			assert_int_equal(add_pair(w, name[i], inside, "br0", &err), 0);
-	}
-	assert_int_equal(no_error(netlink_delete_all(w->host, names, 20, &err), &err), 0);
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(index_of(w->host, name[i]), 0);
-	names[0] = "lo";
-	names[1] = "br0";
-	assert_true(netlink_delete_all(w->host, names, 2, &err) < 0);
-	assert_int_equal(index_of(w->host, "br0"), 0);
-}
-
-/* A caller that ignores its children's ends cannot wait for them. */
-static void delete_without_children(void **state)
-{
-	struct world *w = *state;
-	struct err err = {0};
-
-	assert_ptr_not_equal(signal(SIGCHLD, SIG_IGN), SIG_ERR);
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
-		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-		assert_int_equal(index_of(w->host, "web1"), 0);
-		assert_int_equal(index_of(w->guest, "eth0"), 0);
-	}
-	(void)signal(SIGCHLD, SIG_DFL);
-}
-
-/* More deletions than there is room for waiting children, each at once followed by the same name. */
-static void delete_and_add_again(void **state)
-{
-	struct world *w = *state;
-	struct err err = {0};
-
-	for (int i = 0; i < 40; i++) {
-		assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
-		assert_int_equal(no_error(netlink_delete(w->host, "web1", &err), &err), 0);
-	}
-	/* The socket still answers to the point: late answers to deletions are no one's. */
-	assert_int_equal(index_of(w->host, "web1"), 0);
-	assert_true(index_of(w->host, "br0") > 0);
-}
-
-/* A process that deletes web1, traced with its children; stopped at its start. */
-static pid_t begin_removal(void)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		struct netlink *nl;
-
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 || netlink_open(-1, &nl, NULL) < 0)
-			_exit(1);
-		(void)raise(SIGSTOP);
-		_exit(netlink_delete(nl, "web1", NULL) == 0 ? 42 : 2);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSTOPPED(status));
-	assert_int_equal(ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL)), 0);
-	assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
-	return pid;
-}
-
-/* Lets a traced process go on to its end; its status. */
-static int end_traced(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, __WALL) == pid && WIFSTOPPED(status))
-		(void)ptrace(PTRACE_CONT, pid, NULL, (void *)(long)(WSTOPSIG(status) == SIGCHLD ? SIGCHLD : 0));
-	return status;
-}
-
-/* The kernel may be quicker than the child that asks it: with the guest's network the link goes by itself, and the next start has
- * made the next one before the child comes to ask. */
-static void late_removal_spares_the_next_link(void **state)
-{
-	struct world *w = *state;
-	struct err err = {0};
-	unsigned long asker = 0;
-	int status;
-
-	assert_int_equal(add_pair(w, "web1", "eth0", "br0", &err), 0);
-	pid_t pid = begin_removal();
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status >> 8, SIGTRAP | PTRACE_EVENT_FORK << 8);
-	assert_int_equal(ptrace(PTRACE_GETEVENTMSG, pid, NULL, &asker), 0);
-	assert_int_equal(waitpid((pid_t)asker, &status, __WALL), asker); /* held before its first instruction */
-	assert_int_equal(netlink_delete(w->guest, "eth0", &err), 0);
-	assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
-	assert_int_equal(WEXITSTATUS(end_traced(pid)), 42);
-
-	assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
-	int index = index_of(w->host, "web1");
-
-	assert_true(index > 0);
-	assert_int_equal(ptrace(PTRACE_CONT, (pid_t)asker, NULL, NULL), 0);
-	assert_true(WIFEXITED(end_traced((pid_t)asker)));
-	assert_int_equal(index_of(w->host, "web1"), index);
-}
-
-static void delete_refused(void **state)
-{
-	struct world *w = *state;
-	struct err *err = mmap(NULL, sizeof(*err), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t child;
-
-	assert_ptr_not_equal(err, MAP_FAILED);
-	child = fork();
-	if (child == 0) {
-		struct netlink *nl;
-
-		if (setuid(65534) < 0 || netlink_open(-1, &nl, err) < 0)
-			_exit(1);
-		_exit(netlink_delete(nl, "br0", err) == -EPERM ? 42 : 2);
-	}
-	int status;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(WEXITSTATUS(status), 42);
-	assert_non_null(strstr(err->what, "br0"));
-	assert_true(index_of(w->host, "br0") > 0);
-	munmap(err, sizeof(*err));
-}
-
 /* Dumps longer than one packet, and names for the links that have addresses only. */
 static void many_addresses(void **state)
 {
@@ -623,8 +403,6 @@ static void stats_are_told(void **state)
 	assert_int_equal(netlink_link_stats(w->guest, "eth9", &stats, &err), -ENODEV);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
-
 int main(void)
 {
 	struct CMUnitTest tests[] = {
@@ -642,12 +420,6 @@ int main(void)
 		IN_WORLD(link_local_gateway),
 		IN_WORLD(only_loopback),
 		IN_WORLD(kernel_says_why),
-		IN_WORLD(delete_takes_both_ends),
-		IN_WORLD(delete_many),
-		IN_WORLD(delete_without_children),
-		IN_WORLD(delete_and_add_again),
-		IN_WORLD(late_removal_spares_the_next_link),
-		IN_WORLD(delete_refused),
 		IN_WORLD(many_addresses),
 		IN_WORLD(links_move_and_come_back),
 		IN_WORLD(stats_are_told),
