@@ -122,9 +122,10 @@ static void test_size(void **state)
 	assert_true(fake_guest_expect(fd, "24x80\r\n", out, sizeof(out), SOON));
 	assert_int_equal(control_send(fd, CONTROL_SIZE, &size, sizeof(size)), 0);
 	assert_int_equal(control_send(fd, CONTROL_SIZE, &only_rows, sizeof(only_rows)), 0);
-	usleep(100000);
-	fake_guest_order(&guest, ORDER_SIZE);
-	assert_true(fake_guest_expect(fd, "7x132\r\n", out, sizeof(out), SOON));
+	for (int i = 0; !fake_guest_expect(fd, "7x132\r\n", out, sizeof(out), 50); i++) { /* until the monitor has read both */
+		assert_true(i < SOON / 50);
+		fake_guest_order(&guest, ORDER_SIZE);
+	}
 	close(fd);
 }
 
