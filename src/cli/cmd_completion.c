@@ -29,6 +29,7 @@ struct completion {
 	const char *word;   /* what is being typed, without the prefix */
 	char *const *words; /* after the verb */
 	int count;          /* of words before the one being typed */
+	const char *guest;  /* the first name among them; NULL: none yet */
 };
 
 static void offer(const struct completion *c, const char *candidate)
@@ -94,12 +95,8 @@ static struct guest *first_guest(const struct completion *c)
 {
 	const struct store *store;
 	struct guest *guest = NULL;
-	const char *name = NULL;
 
-	for (int i = 0; i < c->count && !name; i++)
-		if (c->words[i][0] != '-')
-			name = c->words[i];
-	return name && open_store(c, &store) == 0 && guest_open(store, name, &guest, NULL) == 0 ? guest : NULL;
+	return c->guest && open_store(c, &store) == 0 && guest_open(store, c->guest, &guest, NULL) == 0 ? guest : NULL;
 }
 
 static void offer_checkpoints(const struct completion *c)
@@ -314,7 +311,7 @@ static void offer_options(const struct completion *c)
 	if (c->verb) {
 		offer_rows(c, c->verb->options);
 		offer_rows(c, c->verb->takes_all ? option_names : NULL);
-		offer_rows(c, c->lxc ? option_lxc : NULL);
+		offer_rows(c, c->lxc ? option_lxc + (c->verb->max == 0) : NULL);
 	}
 	offer_rows(c, option_global);
 }
@@ -340,6 +337,13 @@ static const struct option_row *awaits_value(const struct completion *c, const c
 	return row && row->arg ? row : NULL;
 }
 
+static void add_positional(struct completion *c, const char *word, int *count)
+{
+	if (!c->guest)
+		c->guest = word;
+	++*count;
+}
+
 /* Walks the words before the one being typed: what does the line expect now? */
 static void complete_words(struct completion *c)
 {
@@ -351,7 +355,7 @@ static void complete_words(struct completion *c)
 
 		if (awaited) {
 			if (!strcmp(awaited->name, "name"))
-				positional++;
+				add_positional(c, word, &positional);
 			if (!strcmp(awaited->name, "path"))
 				c->call->path = word;
 			awaited = NULL;
@@ -367,7 +371,7 @@ static void complete_words(struct completion *c)
 		} else if (word[0] == '-' && word[1]) {
 			awaited = awaits_value(c, word);
 		} else {
-			positional++;
+			add_positional(c, word, &positional);
 		}
 	}
 	const char *equals = str_starts(c->word, "--") ? strchr(c->word, '=') : NULL;

@@ -23,6 +23,7 @@ static char root[] = "/tmp/isle-test-XXXXXX";
 
 static int make_store(void **state)
 {
+	static const char device[] = "[device gpu]\nsource = /dev/dri/renderD128\n";
 	static const char *const dirs[] = {"guests", "guests/web1", "guests/web2", "guests/db", "guests/.making"};
 	char path[128];
 
@@ -37,6 +38,9 @@ static int make_store(void **state)
 			fclose(fopen(path, "w"));
 		}
 	}
+	snprintf(path, sizeof(path), "%s/guests/db/config", root);
+	if (file_replace_quick(AT_FDCWD, path, device, sizeof(device) - 1, 0600, NULL) < 0)
+		return -1;
 	return setenv("ISLE_PATH", root, 1);
 }
 
@@ -113,6 +117,8 @@ static void verbs_and_options(void **state)
 	assert_string_equal(complete("isle help doct"), "doctor ");
 	assert_string_equal(complete("isle nosuch ~"), "");
 	assert_string_equal(complete("isle-nosuch ~"), "");
+	assert_string_equal(complete("isle-info --na"), "--name ");
+	assert_string_equal(complete("isle-doctor --na"), ""); /* it takes no guest */
 	assert_string_equal(complete("isle info web1 ~"), "");
 }
 
@@ -147,6 +153,10 @@ static void arguments_by_place(void **state)
 	assert_string_equal(complete("isle config web1 get limits.memory-h"), "limits.memory-high ");
 	assert_string_equal(complete("isle config web1 get limits.cpus limits.memory-g"), "limits.memory-guarantee ");
 	assert_string_equal(complete("isle rename web1 ~"), "");
+	assert_string_equal(complete("isle device db remove ~"), "gpu ");
+	assert_string_equal(complete("isle device --mode 0660 db remove ~"), "gpu ");
+	assert_string_equal(complete("isle-device -n db remove ~"), "gpu ");
+	assert_string_equal(complete("isle-device --uid 0 -n db remove ~"), "gpu ");
 	assert_string_equal(complete("isle start w"), "web1 web2 ");
 	assert_string_equal(complete("isle stop w"), "");
 	assert_string_equal(complete("isle exec web1 ~"), "@commands ");
