@@ -295,12 +295,12 @@ static int run_doctor(struct call *call, struct err *err)
 }
 
 static const struct option_row options[] = {
-	{.name = "guests", .arg = "N", .doc = "how many guests are to run on this host"},
-	{.name = "fix", .doc = "raise the kernel's limits to what so many guests need, now and at every boot"},
-	{.name = "dry-run", .doc = "with --fix: show what would be raised, and change nothing"},
+	{.name = "guests", .arg = "N", .doc = "How many guests are to run on this host."},
+	{.name = "fix", .doc = "Raise the kernel's limits to what so many guests need, now and at every boot."},
+	{.name = "dry-run", .doc = "With --fix: show what would be raised, and change nothing."},
 	{.name = "root",
 	 .arg = "DIR",
-	 .doc = "with --fix: the folder whose proc/sys and etc/sysctl.d are meant, instead of /",
+	 .doc = "With --fix: the folder whose proc/sys and etc/sysctl.d are meant, instead of /.",
 	 .complete = COMPLETE_FILE},
 	{.name = "rules",
 	 .doc = "Write isle's nftables rules again, for its networks and for all guests that run, and examine nothing."},

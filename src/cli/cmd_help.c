@@ -45,7 +45,7 @@ static const struct option_row help_options[] = {
 const struct verb verb_help = {
 	.name = "help",
 	.group = GROUP_HOST,
-	.synopsis = "[COMMAND]",
+	.synopsis = "[OPTIONS] [COMMAND]",
 	.summary = "Explain isle or one of its commands.",
 	.text = "Without a command, all commands are listed. 'isle COMMAND --help' does the same as 'isle help COMMAND', and each "
 		"command has a "

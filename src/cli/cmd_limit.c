@@ -421,7 +421,8 @@ static const struct option_row options[] = {
 const struct verb verb_limit = {
 	.name = "limit",
 	.group = GROUP_SETTINGS,
-	.synopsis = "NAME | NAME... LIMIT=VALUE... | --all LIMIT=VALUE... | --reload NAME... | --reload --all | --balance",
+	.synopsis =
+		"[OPTIONS] NAME | NAME... LIMIT=VALUE... | --all LIMIT=VALUE... | --reload NAME... | --reload --all | --balance",
 	.summary = "Show and change what a guest may use of the host.",
 	.headline = "work with the limits of guest %",
 	.text = "Without a value: each limit, what the guest uses now, what it has used at most since its start, and how often it met the "
