@@ -33,5 +33,5 @@ int file_lock(int dir_fd, const char *name, int timeout_ms, int *ret_fd, struct 
 /* True when somebody else holds the lock; never waits. */
 bool file_locked(int dir_fd, const char *name);
 
-/* send/receive whole buffers; a short count or EOF is -EIO / -EPIPE. */
+/* Writes all of data, in as many write(2) as it takes. 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t len);

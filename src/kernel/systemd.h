@@ -6,7 +6,7 @@
 
 #include "../base/err.h"
 
-/* The slice that all guests' scopes lie in, and the unit that stops them before systemd would (tools/units). */
+/* The slice that all guests' scopes lie in, and the unit that stops them before systemd would (config/systemd). */
 #define SYSTEMD_SLICE         "isle.slice"
 #define SYSTEMD_SHUTDOWN_UNIT "isle-shutdown.service"
 

@@ -7,10 +7,10 @@
 
 #include "../base/err.h"
 
-/* Where tools/install-criu puts isle's own. */
-/* Bytes of a file that was removed and is open still: criu carries it along in the images. */
+/* Bytes of a file that was removed and is open still, up to which criu carries it along in the images. */
 #define CRIU_GHOST_LIMIT (1u << 30)
 
+/* Where tools/install-criu puts isle's own. */
 #define CRIU_PRIVATE "/usr/local/lib/isle/criu"
 
 /* criu's program, and what goes before it in its argument list: a private one (tools/install-criu) brings its own loader. */
