@@ -175,22 +175,20 @@ static void hints(void **state)
 	assert_non_null(err_hint_for("anything at all", ENOMEM));
 }
 
-static void log_levels_and_ring(void **state)
+static void log_levels(void **state)
 {
-	int file = memfd_create("log", MFD_CLOEXEC), dump = memfd_create("dump", MFD_CLOEXEC);
-	char text[32768], longest[1000];
+	int file = memfd_create("log", MFD_CLOEXEC);
+	char text[4096], longest[1000];
 	ssize_t len;
 
 	log_open(file, LOG_LEVEL_INFO);
 	errno = EXDEV;
-	for (int i = 0; i < 100; i++)
-		log_debug("line %d", i);
+	log_debug("line");
 	log_info("seen \x1b[31m");
 	memset(longest, 'l', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	log_error("%s", longest);
 	assert_int_equal(errno, EXDEV);
-	log_dump(dump);
 	log_open(STDERR_FILENO, LOG_LEVEL_WARN);
 
 	len = pread(file, text, sizeof(text) - 1, 0);
@@ -198,14 +196,7 @@ static void log_levels_and_ring(void **state)
 	assert_null(strstr(text, "line"));
 	assert_non_null(strstr(text, "isle: seen \\x1b[31m\n"));
 	assert_int_equal(text[len - 1], '\n');
-
-	len = pread(dump, text, sizeof(text) - 1, 0);
-	text[len < 0 ? 0 : len] = '\0';
-	assert_null(strstr(text, "line 37\n")); /* 64 lines: two later ones and 38 to 99 */
-	assert_memory_equal(text, "isle: debug: line 38\n", 21);
-	assert_non_null(strstr(text, "line 99\nisle: seen"));
 	close(file);
-	close(dump);
 }
 
 int main(void)
@@ -218,7 +209,7 @@ int main(void)
 		cmocka_unit_test(long_text_is_cut),
 		cmocka_unit_test(print_format),
 		cmocka_unit_test(hints),
-		cmocka_unit_test(log_levels_and_ring),
+		cmocka_unit_test(log_levels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
