@@ -51,7 +51,6 @@ static int dir_load(int guest_fd, int from_fd, const struct copy_moment *moment,
 
 const struct storage storage_dir = {
 	.name = "dir",
-	.doc = "a plain folder: shares no file with other guests, takes the image's size",
 	.usable = dir_usable,
 	.clone = dir_clone,
 	.copy = dir_copy,

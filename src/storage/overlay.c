@@ -214,7 +214,6 @@ static int overlay_copy(int from_fd, int guest_fd, bool take, struct err *err)
 
 const struct storage storage_overlay = {
 	.name = "overlay",
-	.doc = "the guest's changes over the image: made in no time, shares the image's files with its other guests",
 	.usable = overlay_usable,
 	.clone = overlay_clone,
 	.copy = overlay_copy,

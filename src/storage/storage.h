@@ -16,7 +16,6 @@ struct storage_place {
 
 struct storage {
 	const char *name; /* "dir", "overlay" */
-	const char *doc;  /* one line for the manual */
 	/* 0 when guests below dir_fd (guests' parent folder) can be kept this way, else -errno with the reason and hint. */
 	int (*usable)(int dir_fd, struct err *err);
 	/* Fills guest_fd (the guest's new folder, still under its dot-name) from the image folder image_fd (holding rootfs/).
