@@ -12,7 +12,8 @@
 #include "options.h"
 #include "roff.h"
 
-int gendocs_write(const char *dir, const char *file, const char *text, struct err *err)
+/* One page, atomically. */
+static int write_page(const char *dir, const char *file, const char *text, struct err *err)
 {
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -216,8 +217,7 @@ static void add_files(struct buf *page)
 	static const struct {
 		const char *name, *means;
 	} files[] = {
-		{"/etc/isle/isle.conf", "The host's defaults, see isle.conf(5)."},
-		{"/etc/isle/isle.conf", "What every guest has that says nothing itself: see PLANS in isle.conf(5)."},
+		{"/etc/isle/isle.conf", "The host's defaults for all guests: see PLANS in isle.conf(5)."},
 		{"/etc/isle/plans/NAME", "A plan: limits and settings that many guests share."},
 		{"/etc/isle/networks/NAME", "A network: its bridge and subnets. isle0 is made at first use."},
 		{"/var/lib/isle/guests/NAME/", "A guest: config, rootfs or what its storage keeps instead, log. Mode 0700."},
@@ -338,7 +338,7 @@ static char *main_page(void)
 int gendocs_verbs(const char *dir, struct err *err)
 {
 	auto_free char *overview = main_page();
-	int rc = gendocs_write(dir, "isle.1", overview, err);
+	int rc = write_page(dir, "isle.1", overview, err);
 
 	for (const struct verb *const *verb = verb_table; rc == 0 && *verb; verb++) {
 		auto_free char *file = str_format("isle-%s.1", (*verb)->name);
@@ -347,7 +347,7 @@ int gendocs_verbs(const char *dir, struct err *err)
 			continue;
 		auto_free char *text = verb_page(*verb);
 
-		rc = file ? gendocs_write(dir, file, text, err) : err_num(err, ENOMEM, "write the manual");
+		rc = file ? write_page(dir, file, text, err) : err_num(err, ENOMEM, "write the manual");
 	}
 	return rc;
 }
@@ -360,8 +360,8 @@ static int run_docs(struct call *call, struct err *err)
 	int rc = gendocs_verbs(dir, err);
 
 	if (rc == 0)
-		rc = gendocs_write(dir, "isle.conf.5", conf, err);
-	return rc < 0 ? rc : gendocs_write(dir, "example.conf", example, err);
+		rc = write_page(dir, "isle.conf.5", conf, err);
+	return rc < 0 ? rc : write_page(dir, "example.conf", example, err);
 }
 
 const struct verb verb_docs = {

@@ -83,7 +83,8 @@ static void put_wrapped(FILE *to, const char *text, int indent, int at)
 	fputc('\n', to);
 }
 
-int help_spelling(FILE *to, const struct option_row *row, bool lxc)
+/* Writes "-P, --path DIR" of an option row; lxc: with LXC's spellings too. Returns the width. */
+static int put_spelling(FILE *to, const struct option_row *row, bool lxc)
 {
 	int width = 0;
 	const char *word = lxc ? row->lxc : NULL;
@@ -109,7 +110,7 @@ static void put_options(FILE *to, const struct option_row *rows, bool lxc)
 		if (!rows->doc)
 			continue;
 		put_spaces(to, rows->letter ? 2 : 6);
-		int at = (rows->letter ? 2 : 6) + help_spelling(to, rows, lxc);
+		int at = (rows->letter ? 2 : 6) + put_spelling(to, rows, lxc);
 
 		if (at >= COLUMN - 1) {
 			fputc('\n', to);

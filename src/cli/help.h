@@ -1,8 +1,6 @@
 /* Help texts, made from the verbs' tables. */
 #pragma once
 
-#include <stdio.h>
-
 #include "verbs.h"
 
 /* The overview; `wrong`: isle was called without a command, so it goes to stderr and the status is ERR_USAGE. */
@@ -15,6 +13,3 @@ bool help_near_verb(const char *name, char out[64]);
 
 /* A group's title, "Life"; NULL for groups that help does not show. */
 const char *help_group(enum verb_group group);
-
-/* Writes "-P, --path DIR" of an option row; lxc: with LXC's spellings too. Returns the width. */
-int help_spelling(FILE *to, const struct option_row *row, bool lxc);

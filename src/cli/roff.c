@@ -60,11 +60,6 @@ void roff_section(struct buf *page, const char *title)
 	buf_addf(page, ".SH %s\n", title);
 }
 
-void roff_subsection(struct buf *page, const char *title)
-{
-	buf_addf(page, ".SS %s\n", title);
-}
-
 /* A word with a section behind it: isle(1), isle.conf(5). Returns the length of the name, 0 when it is none. */
 static size_t reference(const char *word, size_t len)
 {

@@ -7,7 +7,6 @@
 
 void roff_title(struct buf *page, const char *name, int section);
 void roff_section(struct buf *page, const char *title);
-void roff_subsection(struct buf *page, const char *title);
 
 /* Running text: blank lines begin paragraphs; words of the form name(1) become bold references. */
 void roff_text(struct buf *page, const char *text);

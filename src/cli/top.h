@@ -72,4 +72,3 @@ struct json_object *top_json(const struct top_look *now, const struct top_rows *
 /* By its name in the table ("cpu"), or its key; TOP_COLUMNS: there is none. */
 enum top_column top_column_named(const char *name);
 enum top_column top_column_of_key(char key);
-const char *top_column_name(enum top_column column);

@@ -113,11 +113,6 @@ enum top_column top_column_of_key(char key)
 	return i;
 }
 
-const char *top_column_name(enum top_column column)
-{
-	return columns[column].name;
-}
-
 static int width_of(const struct layout *layout, size_t column)
 {
 	return column == TOP_NAME ? layout->name : columns[column].width;
@@ -164,8 +159,8 @@ static void draw_heads(const struct top_look *now, const struct top_rows *rows, 
 		       const struct layout *layout, struct buf *out)
 {
 	auto_free char *first = str_format("isle top  %s  %zu guests, %zu running, every %g s, by %s%s%s%s", now->clock, now->count,
-					   rows->running, view->delay, top_column_name(view->sort),
-					   view->reverse ? " reversed" : "", view->filter[0] ? ", with " : "", view->filter);
+					   rows->running, view->delay, columns[view->sort].name, view->reverse ? " reversed" : "",
+					   view->filter[0] ? ", with " : "", view->filter);
 	auto_buf struct buf titles = {0};
 
 	add_line(out, view, first ? first : "isle top");

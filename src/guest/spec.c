@@ -143,7 +143,7 @@ int spec_element_add(struct spec *spec, enum section section, const char *member
 	return 0;
 }
 
-void spec_element_remove(struct spec *spec, enum section section, const char *member)
+static void element_remove(struct spec *spec, enum section section, const char *member)
 {
 	size_t i = element_index(spec, section, member), size = arrays[section].size, *count = counter(spec, section);
 
@@ -391,7 +391,7 @@ int spec_set(struct spec *spec, const char *dotted, const char *value, struct er
 	if (!name.key) {
 		if (value)
 			return err_set(err, ERR_USAGE, "'%s' is a section: name one of its keys", dotted);
-		spec_element_remove(spec, name.section, name.member);
+		element_remove(spec, name.section, name.member);
 		return 0;
 	}
 	if (!value) {
@@ -412,7 +412,7 @@ int spec_set(struct spec *spec, const char *dotted, const char *value, struct er
 	}
 	r = usage(spec_value_set(element, &name, value, err), err);
 	if (r < 0 && fresh)
-		spec_element_remove(spec, name.section, name.member);
+		element_remove(spec, name.section, name.member);
 	if (r == 0 && !section_table[name.section].many)
 		spec->source[name.key - key_table] = SPEC_FROM_GUEST;
 	return r;

@@ -137,9 +137,6 @@ int spec_parse(const char *text, size_t len, const char *shown, struct spec **re
  * changed after a failure; the whole is still to be checked by spec_check. */
 int spec_parse_over(struct spec *spec, enum spec_source source, const char *text, size_t len, const char *shown, struct err *err);
 
-/* Whether plans and the host's defaults may have the key. */
-bool spec_is_shared(const struct key *key, enum spec_source source);
-
 /* Whose word the value of a key of a section that is there once is. */
 enum spec_source spec_source_of(const struct spec *spec, const struct key *key);
 

@@ -150,6 +150,14 @@ static char *read_line(char *out, int size, void *stream)
 	return out;
 }
 
+/* Whether plans and the host's defaults may have the key. */
+static bool is_shared(const struct key *key, enum spec_source source)
+{
+	if (key->internal || section_table[key->section].many)
+		return false;
+	return !key->own || (source == SPEC_FROM_HOST && key->offset == offsetof(struct spec, guest.plan));
+}
+
 static int handle(void *user, const char *section, const char *name, const char *value)
 {
 	struct parse *parse = user;
@@ -170,7 +178,7 @@ static int handle(void *user, const char *section, const char *name, const char 
 		fail(parse, r);
 		return 0;
 	}
-	if (parse->source != SPEC_FROM_GUEST && !spec_is_shared(parse->name.key, parse->source)) {
+	if (parse->source != SPEC_FROM_GUEST && !is_shared(parse->name.key, parse->source)) {
 		fail(parse, err_set(&parse->err, ERR_FAILED, "'%s' is one guest's own: it cannot be here", name));
 		return 0;
 	}
@@ -258,13 +266,6 @@ static int parse_all(struct parse *parse)
 	if (parse->result < 0)
 		return parse->result;
 	return r ? err_num(&parse->err, r == -2 ? ENOMEM : EINVAL, "read %s", parse->shown) : 0;
-}
-
-bool spec_is_shared(const struct key *key, enum spec_source source)
-{
-	if (key->internal || section_table[key->section].many)
-		return false;
-	return !key->own || (source == SPEC_FROM_HOST && key->offset == offsetof(struct spec, guest.plan));
 }
 
 enum spec_source spec_source_of(const struct spec *spec, const struct key *key)

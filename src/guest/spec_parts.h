@@ -11,7 +11,6 @@ void *spec_element(struct spec *spec, enum section section, const char *member);
 
 /* Appends an element with every key's default; name is valid and new. line 0: from no file. */
 int spec_element_add(struct spec *spec, enum section section, const char *member, int line, void **ret, struct err *err);
-void spec_element_remove(struct spec *spec, enum section section, const char *member);
 
 /* Parses a value into the key's field of element (spec itself for sections that are there once). The fault's text begins
  * with the key's dotted name. */

@@ -115,7 +115,8 @@ static int add_folder(char ***names, size_t *count, const char *folder)
 	return 0;
 }
 
-int template_names(char ***ret, struct err *err)
+/* Of all templates, sorted, without twins; NULL-ended, free with store_names_free. */
+static int list_names(char ***ret, struct err *err)
 {
 	auto_folders struct folders folders = {0};
 	char **names = calloc(1, sizeof(*names));
@@ -141,7 +142,7 @@ static int not_found(const char *name, struct err *err)
 	size_t count = 0;
 	int r = err_set(err, ERR_NOT_FOUND, "find the template %s", shown ? shown : "");
 
-	if (template_names(&names, NULL) < 0)
+	if (list_names(&names, NULL) < 0)
 		return r;
 	while (names[count])
 		count++;

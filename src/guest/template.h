@@ -10,9 +10,6 @@
  * frees. ERR_NOT_FOUND with the near match. */
 int template_find(const char *name, char **ret, struct err *err);
 
-/* Names of all templates, sorted, without twins; NULL-ended, free with store_names_free. */
-int template_names(char ***ret, struct err *err);
-
 /* Refuses (ERR_USAGE) words for a template that would take the place of isle's own: --rootfs and so on, spelled out, shortened as
  * getopt_long(3) lets them be, or by their letters. The last one counts, and it says which folder is written to. */
 int template_check_args(const char *const *args, struct err *err);

@@ -81,8 +81,8 @@ static char *fill_template(const char *template, const char *name, bool nesting)
 	return buf_take(&out);
 }
 
-/* One line a profile: NAME (MODE). */
-bool apparmor_loaded(const char *name)
+/* Whether the kernel knows a profile of that name. One line a profile: NAME (MODE). */
+static bool is_loaded(const char *name)
 {
 	auto_free char *text = NULL;
 	auto_free char *wanted = str_format("%s (", name);
@@ -218,7 +218,7 @@ int apparmor_load(const char *name, bool nesting, const char *cache, struct err 
 	bool cached = file_read(dir, file, POLICY_MAX, &policy, &len) == 0;
 
 	/* One that the kernel refuses is damaged: it is made anew. */
-	if (cached && (apparmor_loaded(name) || load_policy(policy, len, name, NULL) == 0))
+	if (cached && (is_loaded(name) || load_policy(policy, len, name, NULL) == 0))
 		return 0;
 	free(policy);
 	policy = NULL;
@@ -238,7 +238,7 @@ int apparmor_remove(const char *name, const char *cache, struct err *err)
 	auto_library struct library lib = {0};
 
 	forget_cached(name, cache);
-	if (!apparmor_loaded(name))
+	if (!is_loaded(name))
 		return 0;
 	int r = library_open(&lib, err);
 	if (r < 0)
@@ -253,11 +253,6 @@ int apparmor_load(const char *name, bool nesting, const char *cache, struct err 
 	(void)err_num(err, EOPNOTSUPP, "load the AppArmor profile %s: isle was built without libapparmor", name);
 	(void)err_hint(err, "apt-get install libapparmor-dev, then configure and build isle anew");
 	return -EOPNOTSUPP;
-}
-
-bool apparmor_loaded(const char *name)
-{
-	return false;
 }
 
 int apparmor_remove(const char *name, const char *cache, struct err *err)

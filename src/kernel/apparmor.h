@@ -12,9 +12,6 @@
  * host_get()->apparmor. */
 int apparmor_load(const char *name, bool nesting, const char *cache, struct err *err);
 
-/* Whether the kernel knows a profile of that name. */
-bool apparmor_loaded(const char *name);
-
 /* Takes the profile out of the kernel and the cache. One that is not there is success. */
 int apparmor_remove(const char *name, const char *cache, struct err *err);
 

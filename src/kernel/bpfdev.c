@@ -85,8 +85,11 @@ static size_t emit_rule(const struct bpfdev_rule *rule, struct bpf_insn *code)
 	return n;
 }
 
-/* struct bpf_cgroup_dev_ctx (linux/bpf.h): access << 16 | kind, major, minor. */
-size_t bpfdev_emit(const struct bpfdev_rule *rules, size_t count, struct bpf_insn code[BPFDEV_CODE])
+#define CODE_MAX (8 + BPFDEV_RULES * 8)
+
+/* The program for the rules; returns its length. It is given access << 16 | kind, major, minor (struct bpf_cgroup_dev_ctx,
+ * linux/bpf.h). */
+static size_t emit(const struct bpfdev_rule *rules, size_t count, struct bpf_insn code[CODE_MAX])
 {
 	size_t n = 0;
 
@@ -109,9 +112,9 @@ static const struct bpf_kind kind = {"isle_devices", "device program", BPF_PROG_
 
 static int load(const struct bpfdev_rule *rules, size_t count)
 {
-	struct bpf_insn code[BPFDEV_CODE];
+	struct bpf_insn code[CODE_MAX];
 
-	return bpf_load(&kind, 0, code, bpfdev_emit(rules, count, code));
+	return bpf_load(&kind, 0, code, emit(rules, count, code));
 }
 
 int bpfdev_probe(void)

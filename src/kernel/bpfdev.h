@@ -28,10 +28,6 @@ extern const size_t bpfdev_usual_count;
 /* True when a rule allows all of access. */
 bool bpfdev_allows(const struct bpfdev_rule *rules, size_t count, const struct bpfdev_rule *wanted);
 
-/* The program for the rules; returns its length, at most BPFDEV_CODE. For bpfdev_attach and its test. */
-#define BPFDEV_CODE (8 + BPFDEV_RULES * 8)
-size_t bpfdev_emit(const struct bpfdev_rule *rules, size_t count, struct bpf_insn code[BPFDEV_CODE]);
-
 /* Puts the rules on the group `cgroup` (as in cgroup.h) in place of those that isle put there before, at one stroke. The programs
  * of groups above it hold as well. It goes with the group. -EOPNOTSUPP: this kernel has no device programs, or isle may load none;
  * -E2BIG: more than BPFDEV_RULES. */

@@ -22,12 +22,16 @@
 
 #define IDS_SPAN 65536u
 
-const struct ns_kind ns_kinds[] = {
+/* One kind of namespace a row: its clone flag, its name below /proc/PID/ns, and how messages call it. */
+static const struct {
+	uint64_t flag;
+	const char *file;
+	const char *name;
+} kinds[] = {
 	{CLONE_NEWUSER, "user", "user"},       {CLONE_NEWNS, "mnt", "mount"},   {CLONE_NEWPID, "pid", "pid"},
 	{CLONE_NEWNET, "net", "network"},      {CLONE_NEWUTS, "uts", "uts"},    {CLONE_NEWIPC, "ipc", "ipc"},
 	{CLONE_NEWCGROUP, "cgroup", "cgroup"}, {CLONE_NEWTIME, "time", "time"},
 };
-const size_t ns_kind_count = sizeof(ns_kinds) / sizeof(ns_kinds[0]);
 
 /* The user namespace's owner is the effective uid of the moment (user_namespaces(7)), and to both ids belongs the mqueue file
  * system that comes with the IPC namespace (ipc/mqueue.c, mqueue_get_inode); capabilities are raised again because clone3 needs
@@ -157,17 +161,17 @@ int ns_differing(pid_t pid, uint64_t mask, uint64_t *ret, struct err *err)
 
 	if (ours < 0 || its < 0)
 		return err_sys(err, "look at the namespaces of process %d", pid);
-	for (size_t i = 0; i < ns_kind_count; i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		struct stat mine, theirs;
 
-		if (!(mask & ns_kinds[i].flag))
+		if (!(mask & kinds[i].flag))
 			continue;
-		if (fstatat(ours, ns_kinds[i].file, &mine, 0) < 0)
+		if (fstatat(ours, kinds[i].file, &mine, 0) < 0)
 			continue; /* a kind that this kernel lacks */
-		if (fstatat(its, ns_kinds[i].file, &theirs, 0) < 0)
-			return err_sys(err, "look at the %s namespace of process %d", ns_kinds[i].name, pid);
+		if (fstatat(its, kinds[i].file, &theirs, 0) < 0)
+			return err_sys(err, "look at the %s namespace of process %d", kinds[i].name, pid);
 		if (mine.st_ino != theirs.st_ino)
-			found |= ns_kinds[i].flag;
+			found |= kinds[i].flag;
 	}
 	*ret = found;
 	return 0;

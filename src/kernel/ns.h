@@ -7,15 +7,6 @@
 
 #include "../base/err.h"
 
-/* One namespace kind a row: its clone flag, its name below /proc/PID/ns, and how messages call it. */
-struct ns_kind {
-	uint64_t flag;
-	const char *file;
-	const char *name;
-};
-extern const struct ns_kind ns_kinds[];
-extern const size_t ns_kind_count;
-
 struct ns_clone {
 	uint64_t flags; /* CLONE_NEW*, CLONE_PARENT */
 	uid_t creator;  /* the user namespace's owner, whose budgets it counts against; 0: the caller */

@@ -237,7 +237,8 @@ static _Noreturn void monitor_anew(struct guest *guest, struct run *run)
 	_exit(1);
 }
 
-int repair_monitor(struct guest *guest, struct err *err)
+/* The caller holds the lock of a running guest, which has no monitor. */
+static int give_monitor(struct guest *guest, struct err *err)
 {
 	struct run *run = run_new(guest, RUN_START);
 
@@ -353,7 +354,7 @@ int repair_as_needed(struct guest *guest, struct err *err)
 
 	if (r < 0 || monitor >= 0)
 		return r;
-	r = repair_monitor(guest, err);
+	r = give_monitor(guest, err);
 	auto_close int init = record_init_pidfd(&record);
 
 	/* It could not be given one because it was at its end. */

@@ -7,9 +7,6 @@
  * interfaces, control groups, run folder. Success when there is nothing. */
 int repair_guest(const struct store *store, const char *name, struct err *err);
 
-/* The caller holds the lock of a running guest. Gives it a monitor when it has none. */
-int repair_monitor(struct guest *guest, struct err *err);
-
 /* For commands that take no lock: gives a running guest whose monitor was killed a new one, when nobody else is at it. Best effort,
  * and two reads when all is well. */
 void repair_unwatched(const struct store *store, const char *name);
