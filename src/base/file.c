@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -58,7 +59,7 @@ int file_poke(int dir_fd, const char *name, const char *data)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-int file_write_all(int fd, const void *data, size_t len)
+static int write_whole(int fd, const void *data, size_t len, bool waiting)
 {
 	const char *at = data;
 
@@ -67,6 +68,12 @@ int file_write_all(int fd, const void *data, size_t len)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN && waiting) {
+			struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+			(void)poll(&ready, 1, -1); /* whatever it says, the next write says more */
+			continue;
+		}
 		if (n < 0)
 			return -errno;
 		if (n == 0)
@@ -75,6 +82,16 @@ int file_write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int file_write_all(int fd, const void *data, size_t len)
+{
+	return write_whole(fd, data, len, false);
+}
+
+int file_write_waiting(int fd, const void *data, size_t len)
+{
+	return write_whole(fd, data, len, true);
 }
 
 /* Opens the folder of name, so that the new file and the rename need no path; *ret_base is its last part. */

@@ -35,3 +35,7 @@ bool file_locked(int dir_fd, const char *name);
 
 /* Writes all of data, in as many write(2) as it takes. 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t len);
+
+/* The same to a stream of the caller's own, such as standard output: whoever opened it, or shares it, may have made it nonblocking,
+ * and it is then waited for. */
+int file_write_waiting(int fd, const void *data, size_t len);

@@ -95,7 +95,7 @@ static int answer(const char *status, const char *type, const char *body, size_t
 	buf_addf(&out, "HTTP/1.0 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status, type, len);
 	if (with_body)
 		buf_add_bytes(&out, body, len);
-	int r = out.failed ? -ENOMEM : file_write_all(STDOUT_FILENO, out.data, out.len);
+	int r = out.failed ? -ENOMEM : file_write_waiting(STDOUT_FILENO, out.data, out.len);
 
 	return r < 0 ? err_num(err, r, "answer the scrape") : 0;
 }

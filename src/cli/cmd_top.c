@@ -115,7 +115,7 @@ static int raw_terminal(struct top *top, struct err *err)
 	/* The other screen, without a cursor: what was there before comes back. */
 	static const char begin[] = "\033[?1049h\033[?25l";
 
-	(void)file_write_all(STDOUT_FILENO, begin, sizeof(begin) - 1);
+	(void)file_write_waiting(STDOUT_FILENO, begin, sizeof(begin) - 1);
 	return 0;
 }
 
@@ -123,7 +123,7 @@ static void restore_terminal(struct top *top)
 {
 	static const char end[] = "\033[?25h\033[?1049l";
 
-	(void)file_write_all(STDOUT_FILENO, end, sizeof(end) - 1);
+	(void)file_write_waiting(STDOUT_FILENO, end, sizeof(end) - 1);
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &top->saved);
 	close(top->signals);
 }
@@ -153,7 +153,7 @@ static int draw(struct top *top, struct err *err)
 		buf_add(&out, end[1] ? "\033[K\r\n" : "\033[K");
 	}
 	buf_add(&out, "\033[J");
-	r = out.failed ? -ENOMEM : file_write_all(STDOUT_FILENO, out.data, out.len);
+	r = out.failed ? -ENOMEM : file_write_waiting(STDOUT_FILENO, out.data, out.len);
 	return r < 0 ? err_num(err, r, "draw the screen") : 0;
 }
 

@@ -87,7 +87,7 @@ static bool copy_output(struct relay *relay, int stream, size_t max)
 
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
-	if (len > 0 && file_write_all(stream, data, (size_t)len) == 0)
+	if (len > 0 && file_write_waiting(stream, data, (size_t)len) == 0)
 		return true;
 	close(take_fd(&relay->ours[stream]));
 	return false;

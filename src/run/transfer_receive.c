@@ -110,7 +110,7 @@ static int get_contents(struct receiver *receiver, int fd)
 		r = transfer_get(&receiver->stream, data, len);
 		if (r < 0)
 			return r;
-		r = file_write_all(fd, data, len);
+		r = file_write_waiting(fd, data, len);
 		if (r < 0)
 			return fail(receiver, r, "write");
 	}

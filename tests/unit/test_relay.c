@@ -137,12 +137,33 @@ static void test_reads_nothing(void **state)
 	assert_int_equal(watch(pid, master, text, sizeof(text)), 0);
 }
 
+/* Whoever had the terminal before may have left it not to be waited for (O_NONBLOCK goes with the open file): nothing is lost. */
+static void test_terminal_that_does_not_wait(void **state)
+{
+	static char text[400000];
+	int master, status;
+	pid_t pid = forkpty(&master, NULL, NULL, NULL);
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (fcntl(1, F_SETFL, O_NONBLOCK) < 0)
+			_exit(104);
+		relay_program("head -c 300000 /dev/zero | tr '\\0' x; echo end; exit 5");
+	}
+	status = watch(pid, master, text, sizeof(text));
+	assert_int_equal(strspn(text, "x"), 300000);
+	assert_non_null(strstr(text, "end"));
+	assert_int_equal(status, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_left_behind),
 		cmocka_unit_test(test_reads_nothing),
+		cmocka_unit_test(test_terminal_that_does_not_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
