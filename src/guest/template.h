@@ -26,7 +26,7 @@ enum template_output {
 	TEMPLATE_QUIET,    /* nothing */
 	TEMPLATE_PROGRESS, /* on a terminal the last line, rewritten in place; elsewhere a plain line
 			    * every two seconds */
-	TEMPLATE_VERBOSE,  /* everything as it comes */
+	TEMPLATE_VERBOSE,  /* everything, a line at a time, control bytes as \xNN */
 };
 
 struct template_run {

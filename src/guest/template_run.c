@@ -26,6 +26,7 @@
 #define LINE_MAX_SHOWN 400
 #define PLAIN_EVERY_MS 2000
 #define CAUSE_LINES    4
+#define SHOWN_SIZE     (4 * LINE_MAX_SHOWN + 1) /* of a line with every byte written as \xNN */
 
 /* What came out of the template. */
 struct output {
@@ -34,6 +35,8 @@ struct output {
 	bool terminal;
 	char line[LINE_MAX_SHOWN + 1]; /* the one that is coming in */
 	size_t len;
+	char raw[LINE_MAX_SHOWN + 1]; /* TEMPLATE_VERBOSE: as much of the one that is coming in as is not shown yet */
+	size_t raw_len;
 	char last[LINE_MAX_SHOWN + 1];  /* the last whole one that is not blank */
 	char cause[LINE_MAX_SHOWN + 1]; /* the last that names a reason, "" when it was long ago */
 	int cause_age;                  /* lines since */
@@ -64,20 +67,23 @@ static void task_end(struct task *task)
 static void show_line(struct output *output)
 {
 	struct winsize size = {0};
+	char shown[SHOWN_SIZE];
 
 	if (output->how != TEMPLATE_PROGRESS)
 		return;
+	(void)str_escape_into(shown, sizeof(shown), output->last);
 	if (!output->terminal) {
 		/* Signs of life in a log, not the hundreds of lines that debootstrap has. */
 		if (proc_now_ms() >= output->next_ms) {
-			dprintf(STDERR_FILENO, "%s\n", output->last);
+			dprintf(STDERR_FILENO, "%s\n", shown);
 			output->next_ms = proc_now_ms() + PLAIN_EVERY_MS;
 		}
 		return;
 	}
 	size_t width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
 
-	dprintf(STDERR_FILENO, "\r\033[K%.*s", (int)(strlen(output->last) > width ? width : strlen(output->last)), output->last);
+	(void)str_escape_into(shown, width + 1 < sizeof(shown) ? width + 1 : sizeof(shown), output->last);
+	dprintf(STDERR_FILENO, "\r\033[K%s", shown);
 }
 
 /* A script's last words are often that it failed; why stands a line or two above. */
@@ -111,16 +117,42 @@ static void end_line(struct output *output)
 	output->len = 0;
 }
 
+/* What came of a line, and how it ended: a newline, a carriage return, or, with 0, not yet. */
+static void show_raw(struct output *output, char end)
+{
+	char shown[SHOWN_SIZE + 1];
+
+	output->raw[output->raw_len] = '\0';
+	output->raw_len = 0;
+	size_t len = str_escape_into(shown, SHOWN_SIZE, output->raw);
+
+	if (end)
+		shown[len++] = end;
+	(void)file_write_all(STDERR_FILENO, shown, len);
+}
+
+static void add_raw(struct output *output, char c)
+{
+	if (c == '\n' || c == '\r') {
+		show_raw(output, c);
+		return;
+	}
+	if (output->raw_len == LINE_MAX_SHOWN)
+		show_raw(output, '\0');
+	if (c)
+		output->raw[output->raw_len++] = c == '\t' ? ' ' : c;
+}
+
 /* A template may print what an archive or a mirror told it: nothing of that reaches a terminal but text. */
 static void take_output(struct output *output, const char *data, size_t len)
 {
 	if (output->log_fd >= 0)
 		(void)file_write_all(output->log_fd, data, len); /* a full disk shows where it matters */
-	if (output->how == TEMPLATE_VERBOSE)
-		(void)file_write_all(STDERR_FILENO, data, len);
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)data[i];
 
+		if (output->how == TEMPLATE_VERBOSE)
+			add_raw(output, data[i]);
 		if (c == '\n' || c == '\r') {
 			end_line(output);
 			continue;
@@ -345,6 +377,8 @@ int template_run(const struct template_run *run, struct err *err)
 	if (r == 0) {
 		r = serve(&task, run->timeout_ms);
 		end_line(&task.output);
+		if (task.output.raw_len)
+			show_raw(&task.output, '\n');
 		if (task.output.how == TEMPLATE_PROGRESS && task.output.terminal)
 			dprintf(STDERR_FILENO, "\r\033[K");
 		if (r == -ETIMEDOUT)

@@ -244,6 +244,32 @@ static void too_slow(void **state)
 	assert_int_equal(count_images(bench, "*"), 0);
 }
 
+/* What a template says was perhaps told it by an archive: it drives no terminal, asked for in full or not. */
+static void words_drive_no_terminal(void **state)
+{
+	struct bench *bench = begin(state);
+
+	write_template(bench, "loud", "printf 'a\\033[31mb\\302\\233c\\td\\nend'\n");
+	for (enum template_output output = TEMPLATE_PROGRESS; output <= TEMPLATE_VERBOSE; output++) {
+		const struct image_request request = {
+			.template_name = "loud", .refresh = true, .output = output, .timeout_ms = 20000};
+		auto_close int said = openat(bench->scratch->fd, "said", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		auto_free char *text = NULL, *key = NULL;
+		int before = dup(STDERR_FILENO);
+
+		assert_true(said >= 0 && before >= 0 && dup2(said, STDERR_FILENO) >= 0);
+		int r = image_get(bench->store, &request, &key, NULL, NULL);
+
+		dup2(before, STDERR_FILENO);
+		close(before);
+		assert_int_equal(r, 0);
+		assert_int_equal(file_read(bench->scratch->fd, "said", 4096, &text, NULL), 0);
+		assert_null(strpbrk(text, "\033\233"));
+		assert_non_null(strstr(text, "\\xc2\\x9bc d\n"));
+		assert_true(output != TEMPLATE_VERBOSE || strstr(text, "a\\x1b[31mb\\xc2\\x9bc d\nend\n"));
+	}
+}
+
 static void wait_for(int (*question)(const struct bench *bench), const struct bench *bench)
 {
 	for (int i = 0; i < 500; i++) {
@@ -470,6 +496,7 @@ int main(void)
 		bench_test(unknown_templates),
 		bench_test(namespaces_of_its_own),
 		bench_test(too_slow),
+		bench_test(words_drive_no_terminal),
 		bench_test(killed_builder),
 		bench_test(interrupted_builder),
 		bench_test(two_at_once),
