@@ -113,12 +113,9 @@ static int open_ends(const struct proc *proc, struct ends *ends, struct job *job
 	ends->in = open_input(proc->input);
 	if (ends->in < 0 || make_pipe(&job->err, &ends->err) < 0 || make_pipe(&job->exec, &ends->exec) < 0)
 		return -1;
-	if (proc->pass_output)
-		ends->out = above_standard(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
-	else if (proc->ret_output)
+	if (proc->ret_output)
 		return make_pipe(&job->out, &ends->out);
-	else
-		ends->out = above_standard(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	ends->out = above_standard(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	return ends->out < 0 ? -1 : 0;
 }
 
@@ -181,7 +178,7 @@ static const char *last_line(struct job *job, char *line, size_t size)
 }
 
 /* Takes what a pipe holds now. Closes it at EOF. 0, or -EFBIG when too much is to be kept. */
-static int drain(struct job *job, int *fd, bool echo)
+static int drain(struct job *job, int *fd)
 {
 	char chunk[16384];
 
@@ -198,8 +195,6 @@ static int drain(struct job *job, int *fd, bool echo)
 		}
 		if (fd == &job->err) {
 			keep_tail(job, chunk, (size_t)n);
-			if (echo)
-				(void)file_write_all(STDERR_FILENO, chunk, (size_t)n); /* a closed terminal is no failure */
 		} else {
 			if (job->output.len + (size_t)n > OUTPUT_MAX)
 				return -EFBIG;
@@ -213,7 +208,7 @@ static int drain(struct job *job, int *fd, bool echo)
 }
 
 /* Serves the pipes until the program ends. 0, -ETIMEDOUT, -EFBIG, or -errno of poll. */
-static int serve(struct job *job, bool echo, int timeout_ms)
+static int serve(struct job *job, int timeout_ms)
 {
 	uint64_t end = timeout_ms > 0 ? proc_now_ms() + (uint64_t)timeout_ms : UINT64_MAX;
 
@@ -229,9 +224,9 @@ static int serve(struct job *job, bool echo, int timeout_ms)
 			return -errno;
 		if (r <= 0)
 			continue;
-		r = fds[1].revents ? drain(job, &job->out, false) : 0;
+		r = fds[1].revents ? drain(job, &job->out) : 0;
 		if (r == 0 && fds[2].revents)
-			r = drain(job, &job->err, echo);
+			r = drain(job, &job->err);
 		if (r < 0)
 			return r;
 		/* Left when the program ended, not at EOF: a daemon that it started may hold the pipes for ever. */
@@ -278,7 +273,7 @@ int proc_run(const struct proc *proc, struct err *err)
 	ends_close(&ends);
 	(void)setpgid(pid, pid); /* in both processes, so that neither can be too early; fails after exec */
 	job.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = job.pidfd < 0 ? -errno : serve(&job, proc->pass_output, proc->timeout_ms);
+	r = job.pidfd < 0 ? -errno : serve(&job, proc->timeout_ms);
 	/* Until it is reaped the pid, and the group of that number, cannot be anybody else's. */
 	if (r < 0) {
 		(void)kill(-pid, SIGKILL);
@@ -295,7 +290,7 @@ int proc_run(const struct proc *proc, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "run %s", name);
 	r = report(proc, &job, &info, err);
-	if (r < 0 || !proc->ret_output || proc->pass_output)
+	if (r < 0 || !proc->ret_output)
 		return r;
 	if (proc->ret_output_len)
 		*proc->ret_output_len = job.output.len;

@@ -12,7 +12,6 @@ struct proc {
 	const char *const *argv;
 	const char *const *env;      /* NULL: the caller's */
 	const char *input;           /* text for stdin, NULL: /dev/null */
-	bool pass_output;            /* stdout goes to the caller's stderr instead of being kept, stderr as well */
 	int timeout_ms;              /* 0: none */
 	void (*in_child)(void *arg); /* runs in the child before exec, descriptors still open, may _exit */
 	void *in_child_arg;
