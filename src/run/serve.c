@@ -248,7 +248,7 @@ static void client_ring(struct serve *s, struct client *client)
 /* Takes one packet; false when there is none, or the client must wait or is gone. */
 static bool client_request(struct serve *s, struct client *client)
 {
-	struct control_header header;
+	struct control_header header = {0};
 
 	/* While the console takes no input, input stays in its sender's socket: who sends too much waits, as on a serial line. */
 	if (s->input_len > 0 && recv(client->fd, &header, sizeof(header), MSG_PEEK) == sizeof(header) &&
