@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ struct plan {
 	enum action action;
 	struct entry *entries;
 	size_t count;
-	uint64_t pause; /* ms, before the next guest is started */
+	uint64_t pause;           /* ms, before the next guest is started */
+	struct json_object *list; /* with --list and --json; else NULL */
 };
 
 static bool has_group(const char *groups, const struct group *group)
@@ -170,6 +172,21 @@ static void pause_for(uint64_t ms)
 		;
 }
 
+static void list_guest(const struct plan *plan, const char *name, uint64_t order, uint64_t delay)
+{
+	if (!plan->list) {
+		printf("%s %llu\n", name, (unsigned long long)delay / 1000);
+		return;
+	}
+	auto_free char *seconds = str_format("%llu.%03llu", (unsigned long long)delay / 1000, (unsigned long long)delay % 1000);
+	struct json_object *guest = json_object_new_object();
+
+	json_object_object_add(guest, "name", json_object_new_string(name));
+	json_object_object_add(guest, "order", json_object_new_uint64(order));
+	json_object_object_add(guest, "delay", seconds ? json_object_new_double_s((double)delay / 1000, seconds) : NULL);
+	json_object_array_add(plan->list, guest);
+}
+
 /* The guests of one order and group, at once; the longest of their delays is before whichever come next. */
 static int do_level(struct plan *plan, size_t first, const struct group *group, struct err *err)
 {
@@ -197,7 +214,7 @@ static int do_level(struct plan *plan, size_t first, const struct group *group, 
 		return r;
 	if (call_has(plan->call, "list")) {
 		for (size_t i = 0; i < count; i++)
-			printf("%s %llu\n", names[i], (unsigned long long)delay / 1000);
+			list_guest(plan, names[i], plan->entries[first].order, delay);
 		return 0;
 	}
 	pause_for(plan->pause);
@@ -274,9 +291,13 @@ static int run_autostart(struct call *call, struct err *err)
 		      : call_has(call, "kill")     ? ACTION_KILL
 		      : call_has(call, "shutdown") ? ACTION_SHUTDOWN
 						   : ACTION_START;
+	plan.list = call->json && call_has(call, "list") ? json_object_new_array() : NULL;
 	int r = make_plan(&plan, err);
 	if (r == 0)
 		r = do_groups(&plan, err);
+	if (r == 0 && plan.list)
+		puts(json_object_to_json_string_ext(plan.list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(plan.list);
 	free_plan(&plan);
 	return r;
 }
@@ -319,7 +340,8 @@ const struct verb verb_autostart = {
 		"the pause of guest.start-delay between an order and the next. A guest that sleeps in a checkpoint wakes. A guest that fails keeps no "
 		"other from starting; the exit status tells.\n\n"
 		"On a systemd host the unit isle.service does this at boot, and isle-shutdown.service ends all guests in parallel before the host goes "
-		"down, within 90 seconds, or puts them to sleep where guest.on-shutdown says so. isle@NAME.service is one guest as a unit.",
+		"down, within 90 seconds, or puts them to sleep where guest.on-shutdown says so. isle@NAME.service is one guest as a unit.\n\n"
+		"With --list and --json the result is an array of objects with name, order and delay (seconds waited after the order).",
 	.examples = "isle autostart\nisle autostart --list\nisle autostart --groups dns,web,\nisle-autostart -s -t 60",
 	.options = autostart_options,
 	.needs_root = true,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -10,18 +11,47 @@
 #include "../guest/record.h"
 #include "../run/console.h"
 #include "../run/start.h"
+#include "../run/steps.h"
 #include "verbs.h"
 
 #define WAIT_MS 120000ul
 
-static int show_plan(const struct store *store, const char *name, bool cold, struct err *err)
+static const char *side_of(const struct step *step)
 {
+	return step->side == HOST ? "host" : "guest";
+}
+
+/* steps: a JSON array to add it to; NULL: printed. */
+static void show_step(void *steps, const struct step *step)
+{
+	if (!steps) {
+		printf("%-6s %-24s %s\n", side_of(step), step->name, step->doc);
+		return;
+	}
+	struct json_object *row = json_object_new_object();
+
+	json_object_object_add(row, "name", json_object_new_string(step->name));
+	json_object_object_add(row, "side", json_object_new_string(side_of(step)));
+	json_object_object_add(row, "does", json_object_new_string(step->doc));
+	json_object_array_add(steps, row);
+}
+
+static int show_plan(struct call *call, const struct store *store, const char *name, struct err *err)
+{
+	struct json_object *plan = call->json ? json_object_new_object() : NULL, *steps = plan ? json_object_new_array() : NULL;
 	struct guest *guest = NULL;
 	int r = guest_open(store, name, &guest, err);
 
 	if (r == 0)
-		start_plan(guest, cold);
+		r = start_plan(guest, call_has(call, "cold"), show_step, steps, err);
 	guest_free(guest);
+	if (plan) {
+		json_object_object_add(plan, "name", json_object_new_string(name));
+		json_object_object_add(plan, "steps", steps);
+	}
+	if (r == 0 && plan)
+		puts(json_object_to_json_string_ext(plan, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(plan);
 	return r;
 }
 
@@ -37,7 +67,7 @@ static int start_one(struct call *call, const char *name, struct err *err)
 	if (r < 0)
 		return r;
 	if (call_has(call, "plan"))
-		return show_plan(store, name, call_has(call, "cold"), err);
+		return show_plan(call, store, name, err);
 	struct start_request request = {
 		.wait = call_has(call, "wait"), .wait_ms = (unsigned)timeout, .cold = call_has(call, "cold")};
 
@@ -121,7 +151,9 @@ const struct verb verb_start = {
 	.text = "Boots each guest with its own init in its own namespaces, under its limits. The command returns when init runs. What is left of an "
 		"earlier start or stop that was killed is cleared up first.\n\n"
 		"A start is a row of steps; isle start --plan NAME prints them. With ISLE_TRACE=1 in the environment each step is told with its time, "
-		"with ISLE_HOLD=STEP the start waits before that step until its process gets SIGCONT. A step that fails undoes those before it.",
+		"with ISLE_HOLD=STEP the start waits before that step until its process gets SIGCONT. A step that fails undoes those before it.\n\n"
+		"With --plan and --json the result is an object with name and steps, an array of objects with name, side (host or guest: which "
+		"process does it) and does.",
 	.examples = "isle start web1\nisle start --wait web1 db1\nisle start --all\nisle start --plan web1\nisle-start -n web1 -F",
 	.options = start_options,
 	.min = 0,

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -330,16 +329,18 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 	return id[0] ? wake(guest, request, id, err) : fork_start(guest, request, err);
 }
 
-void start_plan(struct guest *guest, bool cold)
+int start_plan(struct guest *guest, bool cold, void (*show)(void *arg, const struct step *step), void *arg, struct err *err)
 {
 	char id[32];
 
 	(void)checkpoint_asleep(guest->store, guest->name, id, NULL); /* none: a boot is shown */
 	struct run *run = run_new(guest, id[0] && !cold ? RUN_RESTORE : RUN_START);
 
-	for (size_t i = 0; run && i < step_count; i++)
+	if (!run)
+		return err_num(err, ENOMEM, "plan a start of guest '%s'", guest->name);
+	for (size_t i = 0; i < step_count; i++)
 		if (step_wanted(&step_table[i], run))
-			printf("%-6s %-24s %s\n", step_table[i].side == HOST ? "host" : "guest", step_table[i].name,
-			       step_table[i].doc);
+			show(arg, &step_table[i]);
 	run_free(run);
+	return 0;
 }

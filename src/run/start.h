@@ -21,8 +21,9 @@ int start_guest(struct guest *guest, const struct start_request *request, struct
 /* Whether a start may begin now; leftovers of a killed one are cleared up. ERR_STATE when it runs already. */
 int start_may(struct guest *guest, struct err *err);
 
-/* Prints the rows that a start of this guest would walk: of one that sleeps those that wake it, unless cold. */
-void start_plan(struct guest *guest, bool cold);
+/* show with each row that a start of this guest would walk: of one that sleeps those that wake it, unless cold. */
+struct step;
+int start_plan(struct guest *guest, bool cold, void (*show)(void *arg, const struct step *step), void *arg, struct err *err);
 
 /* The walk inside a process that is to become the monitor; used by start_guest and again after a reboot from inside.
  * control_fd and console_fd: -1, or those of the run before. Returns only on failure. */

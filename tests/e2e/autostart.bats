@@ -35,6 +35,8 @@ begun() {
 	is 'whatever the group' $'early 2\nlate1 0\nlate2 0\ndns 0' "$output"
 	works isle autostart --list --ignore-auto --all-groups
 	is 'marked or not' $'idle 0\nearly 2\nlate1 0\nlate2 0\ndns 0' "$output"
+	is 'for scripts' '[["dns",50,0],["early",10,2],["late1",20,0],["late2",20,0]]' \
+		"$(isle autostart --list --json | jq -c 'map([.name, .order, .delay * 1])')"
 	ln -sf "$ISLE" "$BATS_TEST_TMPDIR/isle-autostart"
 	works "$BATS_TEST_TMPDIR/isle-autostart" -L
 	is 'as LXC users call it' $'dns 0\nearly 2\nlate1 0\nlate2 0' "$output"

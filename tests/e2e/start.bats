@@ -204,6 +204,7 @@ teardown() {
 	says 'clone'
 	says 'exec init'
 	[ "${#lines[@]}" -gt 10 ]
+	is 'for scripts' "two ${#lines[@]} host" "$(isle start --plan --json two | jq -r '"\(.name) \(.steps | length) \(.steps[0].side)"')"
 	is state stopped "$(state two)"
 	is processes '' "$(processes_left | grep -w two || :)"
 }
