@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,11 +175,13 @@ static void pause_for(uint64_t ms)
 
 static void list_guest(const struct plan *plan, const char *name, uint64_t order, uint64_t delay)
 {
+	/* Whole seconds as LXC has them, when they are whole. */
+	auto_free char *seconds = delay % 1000 ? str_format("%" PRIu64 ".%03" PRIu64, delay / 1000, delay % 1000)
+					       : str_format("%" PRIu64, delay / 1000);
 	if (!plan->list) {
-		printf("%s %llu\n", name, (unsigned long long)delay / 1000);
+		printf("%s %s\n", name, seconds ? seconds : "?");
 		return;
 	}
-	auto_free char *seconds = str_format("%llu.%03llu", (unsigned long long)delay / 1000, (unsigned long long)delay % 1000);
 	struct json_object *guest = json_object_new_object();
 
 	json_object_object_add(guest, "name", json_object_new_string(name));

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -65,6 +66,12 @@ static int put_contents(struct sender *sender, int fd, uint64_t max)
 
 		if (len < 0 && errno == EINTR)
 			continue;
+		if (len < 0 && errno == EAGAIN && fd == STDIN_FILENO) { /* whoever shares it may have made it nonblocking */
+			struct pollfd ready = {.fd = fd, .events = POLLIN};
+
+			(void)poll(&ready, 1, -1);
+			continue;
+		}
 		if (len < 0) {
 			int r = fail(sender, errno, "read", sender->entry.name);
 			int put = put_chunk(sender, NULL, TRANSFER_CUT);

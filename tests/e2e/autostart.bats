@@ -37,6 +37,9 @@ begun() {
 	is 'marked or not' $'idle 0\nearly 2\nlate1 0\nlate2 0\ndns 0' "$output"
 	is 'for scripts' '[["dns",50,0],["early",10,2],["late1",20,0],["late2",20,0]]' \
 		"$(isle autostart --list --json | jq -c 'map([.name, .order, .delay * 1])')"
+	isle config early set guest.start-delay=500ms
+	is 'part of a second' 'early 0.500' "$(isle autostart --list --all-groups | grep early)"
+	isle config early set guest.start-delay=2s
 	ln -sf "$ISLE" "$BATS_TEST_TMPDIR/isle-autostart"
 	works "$BATS_TEST_TMPDIR/isle-autostart" -L
 	is 'as LXC users call it' $'dns 0\nearly 2\nlate1 0\nlate2 0' "$output"

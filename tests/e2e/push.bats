@@ -92,6 +92,28 @@ make_tree() {
 	is size 20000000 "$(isle pull one /root/zeros - | wc -c)"
 }
 
+# The second part comes when the first was read and isle sleeps: it has been told that there is nothing yet.
+@test "push: standard input that is nonblocking is waited for" {
+	[ -x /usr/bin/python3 ] || skip 'python3 is not installed'
+	/usr/bin/python3 -c '
+import array, fcntl, os, subprocess, sys, termios
+ours, ends = os.pipe()
+os.set_blocking(ours, False)
+os.write(ends, b"first ")
+isle = subprocess.Popen([sys.argv[1], "push", "one", "-", "/root/late"], stdin=ours)
+left = array.array("i", [1])
+while isle.poll() is None:
+    fcntl.ioctl(ours, termios.FIONREAD, left)
+    with open(f"/proc/{isle.pid}/stat") as stat:
+        if not left[0] and stat.read().rpartition(")")[2].split()[0] == "S":
+            break
+os.write(ends, b"second")
+os.close(ends)
+sys.exit(isle.wait())
+' "$ISLE"
+	is late 'first second' "$(isle exec one -- cat /root/late)"
+}
+
 @test "push and pull: another owner" {
 	mkdir own
 	echo x >own/file
