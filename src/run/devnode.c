@@ -102,9 +102,11 @@ int devnode_make(const struct devnode *nodes, size_t count, int *ret, struct err
 	err_seal(&word.err);
 	if (word.result < 0 && err)
 		*err = word.err;
-	if (word.result == 0 && came != count)
-		return err_num(err, EPROTO, "make device nodes");
-	return word.result;
+	if (word.result == 0 && came == count)
+		return 0;
+	for (size_t i = 0; i < came; i++)
+		close(ret[i]);
+	return word.result < 0 ? word.result : err_num(err, EPROTO, "make device nodes");
 }
 
 /* Placing */
