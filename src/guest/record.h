@@ -31,10 +31,11 @@ struct record_device {
 	char name[SPEC_MEMBER_MAX + 1]; /* of its section */
 	char phase;                     /* '=' it is there, '+' being added, '-' being removed: what a killed command had begun */
 	char kind;                      /* 'c' or 'b', 'n' for an interface */
-	uint64_t major, minor; /* of an interface: its index, and 1 when that is the one it has in the guest, 0: still the host's */
-	char access[16];       /* letters of rwm; of an interface its kind ("veth"), "" for hardware */
-	char inside[101];      /* path or interface in the guest */
-	char host[16];         /* the interface's name on the host */
+	uint64_t major,
+		minor;    /* of an interface: its index, and 0 when that is the host's still, else 1 more than netlink_link.lower */
+	char access[16];  /* letters of rwm; of an interface its kind ("veth"), "" for hardware */
+	char inside[101]; /* path or interface in the guest */
+	char host[16];    /* the interface's name on the host */
 };
 
 /* What a run is at. */

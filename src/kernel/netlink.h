@@ -24,7 +24,9 @@ struct netlink_link {
 	char kind[16];  /* "bridge", "veth", ...; "" for hardware */
 	uint8_t mac[6]; /* zeroes where the link has none of six bytes */
 	unsigned mtu;
-	int master; /* index of its bridge or bond, 0: none */
+	int master;          /* index of its bridge or bond, 0: none */
+	int lower;           /* index of what it hangs on, of a veth its other end; 0: none */
+	int lower_namespace; /* number that its network has for the one where that is, -1: it is the same */
 };
 /* What a link is, by one RTM_GETLINK. -ENODEV, with err set, when there is none. */
 int netlink_get(struct netlink *nl, const char *name, struct netlink_link *ret, struct err *err);
@@ -88,6 +90,14 @@ int netlink_move(struct netlink *here, int index, struct netlink *there, int the
 
 /* What link `index` is called and is; -ENODEV when there is none. */
 int netlink_get_by_index(struct netlink *nl, int index, char name[IFNAMSIZ], struct netlink_link *ret, struct err *err);
+
+/* Takes off what a link carries from network to network beside its own name: altnames, which are refused or lead to it there, and
+ * the alias. -ENODEV when there is none. */
+int netlink_strip(struct netlink *nl, int index, struct err *err);
+
+/* Whether the caller may administer the network that has this number in nl's (IFLA_TARGET_NETNSID): it has if it may in that one's
+ * own user namespace. */
+bool netlink_may_administer(struct netlink *nl, int namespace);
 
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err);
 

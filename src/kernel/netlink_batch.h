@@ -15,7 +15,7 @@
 
 #define BATCH_MAX       16
 #define NETLINK_WAITERS 16
-#define NETLINK_BUFFER  32768 /* the kernel fills a dump's packets up to this */
+#define NETLINK_BUFFER  131072 /* the kernel fills packets of a dump up to 32 KiB; one link may have 64 KiB of other names */
 
 struct netlink {
 	struct nl_sock *sock;

@@ -58,7 +58,7 @@ static void read_link(void *arg, struct nlmsghdr *header)
 
 	if (header->nlmsg_type != RTM_NEWLINK || nlmsg_parse(header, sizeof(*info), tb, IFLA_MAX, NULL) < 0)
 		return;
-	*answer->link = (struct netlink_link){.index = info->ifi_index, .up = info->ifi_flags & IFF_UP};
+	*answer->link = (struct netlink_link){.index = info->ifi_index, .up = info->ifi_flags & IFF_UP, .lower_namespace = -1};
 	if (tb[IFLA_LINKINFO])
 		read_kind(tb[IFLA_LINKINFO], answer->link->kind, sizeof(answer->link->kind));
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6)
@@ -67,6 +67,10 @@ static void read_link(void *arg, struct nlmsghdr *header)
 		answer->link->mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_MASTER])
 		answer->link->master = (int)nla_get_u32(tb[IFLA_MASTER]);
+	if (tb[IFLA_LINK])
+		answer->link->lower = (int)nla_get_u32(tb[IFLA_LINK]);
+	if (tb[IFLA_LINK_NETNSID])
+		answer->link->lower_namespace = (int)nla_get_u32(tb[IFLA_LINK_NETNSID]);
 	if (tb[IFLA_IFNAME] && answer->name)
 		(void)nla_strlcpy(answer->name, tb[IFLA_IFNAME], IFNAMSIZ); /* the kernel has none that is longer */
 	if (tb[IFLA_STATS64] && answer->stats)

@@ -25,9 +25,10 @@
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
-#define BELOW_MAX 2048  /* of a path: with the hierarchy's own below PATH_MAX */
-#define WORD_MS   30000 /* what takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
-#define GONE_MS   5000
+#define BELOW_MAX   2048  /* of a path: with the hierarchy's own below PATH_MAX */
+#define WORD_MS     30000 /* what takes longer is held up by the guest: a control group that it froze, a FUSE of its own */
+#define GONE_MS     5000
+#define ENTRY_TRIES 3
 
 /* -EPIPE at EOF: the program was executed. -EAGAIN: no word within WORD_MS. */
 static int receive_word(int socket, struct word *ret, int *ret_fd)
@@ -57,18 +58,11 @@ static int open_pipe(struct attach *attach, struct err *err)
 static int prepare(struct attach *attach, struct err *err)
 {
 	const struct attach_request *request = attach->request;
-	char below[BELOW_MAX];
 	int r = ns_differing(attach->record.init_pid, ALL_NAMESPACES, &attach->flags, err);
 
 	if (r < 0)
 		return r;
-	/* Where init is; a guest that has hidden it too deep for a path is entered at its top. */
-	r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
-	if (r == -ENAMETOOLONG)
-		r = str_copy(below, sizeof(below), CGROUP_GUEST);
-	if (r < 0)
-		return err_num(err, r, "find the guest's control group");
-	r = cgroup_entry_open(attach->record.cgroup, below, &attach->groups, err);
+	r = cgroup_entry_open(attach->record.cgroup, CGROUP_GUEST, &attach->groups, err);
 	if (r == 0 && host_get()->systemd)
 		r = cgroup_entry_follow(attach->record.init_pid, &attach->groups, err);
 	if (r == 0)
@@ -222,15 +216,55 @@ static void close_all(int *fds, size_t count)
 			close(take_fd(&fds[i]));
 }
 
+/* The cgroup2 group that init is in; -ENAMETOOLONG: it is hidden too deep for a path. */
+static int open_init_group(const struct attach *attach)
+{
+	char below[BELOW_MAX];
+	struct cgroup_entry entry;
+	int r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
+
+	if (r == 0)
+		r = cgroup_entry_open(attach->record.cgroup, below, &entry, NULL);
+	if (r < 0)
+		return r;
+	int folder = take_fd(&entry.folder);
+
+	cgroup_entry_close(&entry);
+	return folder;
+}
+
+/* Where init is, else at the guest's top: its root may take init's group away meanwhile, let no process into it, or make one of a
+ * kind that takes none. Where processes may be in the groups below only (cgroups(7), "no internal processes"), the top takes none.
+ */
+static pid_t clone_inside(const struct attach *attach, int *ret_pidfd, struct err *err)
+{
+	pid_t pid = -1;
+
+	for (int i = 0; pid < 0 && i < ENTRY_TRIES; i++) {
+		auto_close int folder = open_init_group(attach);
+		struct ns_clone how = {.cgroup_fd = folder};
+
+		if (folder >= 0)
+			pid = ns_clone(&how, ret_pidfd, err);
+		how.cgroup_fd = attach->groups.folder;
+		if (pid < 0)
+			pid = ns_clone(&how, ret_pidfd, err);
+	}
+	if (pid < 0)
+		return err_hint(err, "its root may have made control groups that take no process; isle stop --kill %s",
+				attach->guest->name);
+	err_clear(err);
+	return pid;
+}
+
 static int run_inside(struct attach *attach, int *ret_status, struct err *err)
 {
 	int door[2] = {-1, -1}, program[2] = {-1, -1}, pidfds[2] = {-1, -1};
-	struct ns_clone how = {.cgroup_fd = attach->groups.folder};
 	int r = open_line(door, err);
 
 	if (r == 0)
 		r = open_line(program, err);
-	pid_t pid = r < 0 ? r : ns_clone(&how, &pidfds[0], err);
+	pid_t pid = r < 0 ? r : clone_inside(attach, &pidfds[0], err);
 
 	if (pid == 0) {
 		attach->door = door[1];

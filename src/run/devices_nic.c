@@ -4,9 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../base/clean.h"
@@ -51,6 +55,19 @@ static void way_close(struct way *way)
 	clean_close(&way->host_netns);
 }
 
+/* What the interface hangs on, which tells it from those that are made inside. Those that hang on nothing are told by their kind.
+ */
+static int note_lower(const struct way *way, struct record_device *device, struct err *err)
+{
+	struct netlink_link link;
+	char name[IFNAMSIZ];
+	int r = netlink_get_by_index(way->inside, (int)device->major, name, &link, err);
+
+	if (r == 0)
+		device->minor = 1 + (uint64_t)link.lower;
+	return r;
+}
+
 int devices_nic_give(struct record_device *device, pid_t init_pid, struct err *err)
 {
 	struct way way;
@@ -65,13 +82,46 @@ int devices_nic_give(struct record_device *device, pid_t init_pid, struct err *e
 		r = netlink_move(way.host, (int)device->major, way.inside, netns, device->inside, &index, err);
 	if (r == 0)
 		device->major = (uint64_t)index, device->minor = 1;
+	if (r == 0)
+		r = note_lower(&way, device, err);
 	way_close(&way);
 	return r;
 }
 
-/* The guest may have renamed it, or put another of its own making in its place, which must not come to the host: the kind is
- * compared, and what is hardware nobody inside can make. *ret: its index. */
-static int find_inside(const struct way *way, const struct record_device *device, int *ret, struct err *err)
+/* Whether the guest's root has power over the network that has this number in its own, and so may have made it. Asked as he would
+ * ask, by a process that has entered his user namespace. */
+static bool is_of_guest(const struct way *way, int netns_fd, int namespace)
+{
+	auto_close int user = ioctl(netns_fd, NS_GET_USERNS);
+	int status = 0;
+	struct stat own, theirs;
+
+	if (user < 0 || stat("/proc/self/ns/user", &own) < 0 || fstat(user, &theirs) < 0 || own.st_ino == theirs.st_ino)
+		return false; /* a privileged guest's, which is trusted */
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(setns(user, CLONE_NEWUSER) < 0 || netlink_may_administer(way->inside, namespace));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 || status != 0;
+}
+
+/* Not of the guest's making: of the kind, on what it hung on, and that is in a network that is none of the guest's. What is
+ * hardware nobody inside can make. */
+static bool is_given(const struct way *way, const struct record_device *device, int netns_fd, const struct netlink_link *link)
+{
+	if (strcmp(link->kind, device->access) != 0)
+		return false;
+	if (device->minor <= 1)
+		return true;
+	return (uint64_t)link->lower == device->minor - 1 && link->lower_namespace >= 0 &&
+	       !is_of_guest(way, netns_fd, link->lower_namespace);
+}
+
+/* The guest may have renamed it, or put another of its own making in its place, which must not come to the host. *ret: its index.
+ */
+static int find_inside(const struct way *way, const struct record_device *device, int netns_fd, int *ret, struct err *err)
 {
 	const int indexes[] = {device->minor ? (int)device->major : 0, netlink_index(way->inside, device->inside)};
 
@@ -80,7 +130,7 @@ static int find_inside(const struct way *way, const struct record_device *device
 		char name[IFNAMSIZ];
 
 		if (indexes[i] <= 0 || netlink_get_by_index(way->inside, indexes[i], name, &link, NULL) < 0 ||
-		    strcmp(link.kind, device->access) != 0)
+		    !is_given(way, device, netns_fd, &link))
 			continue;
 		*ret = indexes[i];
 		return 0;
@@ -106,6 +156,16 @@ static int find_at_home(const struct way *way, const struct record_device *devic
 	return -ENODEV;
 }
 
+/* Without other names of the guest's choice: the host may have one of them already, or give it to another link later. */
+static int bring_home(const struct way *way, int index, const struct record_device *device, struct err *err)
+{
+	int r = netlink_strip(way->inside, index, err), home = 0;
+
+	if (r == 0)
+		r = netlink_move(way->inside, index, way->host, way->host_netns, device->host, &home, err);
+	return r < 0 ? r : netlink_strip(way->host, home, err); /* what was put on it meanwhile */
+}
+
 int devices_nic_take_back(const struct record_device *device, int netns_fd, struct err *err)
 {
 	struct way way = {.host_netns = -1};
@@ -120,9 +180,9 @@ int devices_nic_take_back(const struct record_device *device, int netns_fd, stru
 		way_close(&way);
 		return 0;
 	}
-	r = netns_fd < 0 ? -ENODEV : find_inside(&way, device, &index, NULL);
+	r = netns_fd < 0 ? -ENODEV : find_inside(&way, device, netns_fd, &index, NULL);
 	if (r == 0)
-		r = netlink_move(way.inside, index, way.host, way.host_netns, device->host, NULL, err);
+		r = bring_home(&way, index, device, err);
 	/* One with a driver of its own kind ends with its namespace; only hardware comes home. */
 	for (int i = 0; r == -ENODEV && i < HOME_TRIES; i++) {
 		r = find_at_home(&way, device);

@@ -22,6 +22,7 @@
 #include "external.h"
 #include "preflight.h"
 #include "preflight_fds.h"
+#include "preflight_links.h"
 #include "preflight_mounts.h"
 
 #define MOUNTS_MAX (4u << 20)
@@ -270,7 +271,7 @@ static int look_at_guest(const struct guest *guest, const struct record *record,
 	int r = external_mounts(guest, record, &scratch, err);
 
 	checkpoint_clear(&scratch);
-	return r;
+	return r < 0 ? r : preflight_links(guest->name, record, err);
 }
 
 int preflight(const struct guest *guest, const struct record *record, unsigned timeout_ms, struct obstacle ret[OBSTACLES_MAX],

@@ -234,6 +234,11 @@ static int bring_home(struct run *run, size_t n, const char *name, struct netlin
 	struct netlink_link made;
 	int r = netlink_get(theirs, name, &made, err);
 
+	if (r == -ENODEV) { /* the guest had deleted its own */
+		err_clear(err);
+		run_log(run, "%s was gone before the checkpoint, and is", run->spec->networks[n].name);
+		return 0;
+	}
 	if (r == 0)
 		r = netlink_move(theirs, made.index, host, home, name, NULL, err);
 	return r < 0 ? r : netlink_adopt_veth(host, &veth, err);

@@ -68,3 +68,21 @@ burden() {
 	works timeout 30 "$ISLE" freeze one
 	works timeout 30 "$ISLE" unfreeze one
 }
+
+# criu would save them, and fail to make them again at each start from then on.
+@test "asleep: an interface under another name, or another under its name: refused beforehand, and said which" {
+	inside one 'ip link set eth0 down; ip link set eth0 name eth7; ip link add eth0 type veth peer name eth8'
+	for how in '--check' ''; do
+		# shellcheck disable=SC2086 # no word, or one
+		fails 1 timeout 30 "$ISLE" checkpoint $how one
+		says "calls its interface eth0 'eth7'"
+	done
+	inside one 'ip link delete eth7'
+	fails 1 timeout 30 "$ISLE" checkpoint one
+	says 'eth0 is not the one that isle made'
+	is state running "$(state one)"
+	inside one 'ip link delete eth0'
+	works timeout 30 "$ISLE" checkpoint one
+	works timeout 30 "$ISLE" start one
+	works isle exec one -- true
+}

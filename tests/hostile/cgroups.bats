@@ -71,3 +71,23 @@ teardown() { same_host; }
 	isle start one
 	arm one
 }
+
+@test "cgroups: a guest whose init moves about, sits in a threaded group, or in one that takes no more, can still be entered" {
+	inside one 'setsid sh -c "cd /sys/fs/cgroup; i=0; while [ ! -e /tmp/enough ]; do i=\$((i+1)); mkdir x\$i; echo 1 >x\$i/cgroup.procs; rmdir x*; done" </dev/null >/dev/null 2>&1 &'
+	for _ in {1..25}; do
+		works timeout 10 "$ISLE" exec one -- true
+	done
+	works timeout 10 "$ISLE" exec one -- touch /tmp/enough
+	inside one 'mkdir /sys/fs/cgroup/t; echo 1 >/sys/fs/cgroup/cgroup.procs; echo threaded >/sys/fs/cgroup/t/cgroup.type; echo 1 >/sys/fs/cgroup/t/cgroup.procs'
+	works timeout 10 "$ISLE" exec one -- true
+	isle restart --kill one
+	arm one
+	# Here the kernel counts processes by group only where cgroup2 has that controller.
+	if inside one 'grep -q pids /sys/fs/cgroup/cgroup.controllers'; then
+		inside one 'cd /sys/fs/cgroup; mkdir -p x; for p in $(cat cgroup.procs); do echo $p >x/cgroup.procs; done; echo +pids >cgroup.subtree_control; echo 0 >x/pids.max'
+		run timeout 10 "$ISLE" exec one -- true
+		[ "$status" -eq 0 ] || says 'isle stop --kill one'
+		isle restart --kill one
+		arm one
+	fi
+}
