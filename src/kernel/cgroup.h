@@ -96,8 +96,8 @@ uint64_t cgroup_share_of_processes(void);
  * the host does not say what it has. */
 uint64_t cgroup_share_of_memory(void);
 
-/* Opens the descriptors; below: path under the cgroup2 folder to enter ("guest", "guest/init.scope"). */
-int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err);
+/* Opens the descriptors, in cgroup2 of the guest's own group. */
+int cgroup_entry_open(const char *cgroup, struct cgroup_entry *ret, struct err *err);
 void cgroup_entry_close(struct cgroup_entry *entry);
 
 /* Adds those hierarchies of v1 that carry no limits of guests ("devices", "name=systemd") in which pid is in another group than the
@@ -164,7 +164,7 @@ int cgroup_oom_open(const char *cgroup, struct cgroup_oom *ret, struct err *err)
  * processes itself. */
 int cgroup_enter_leaf(const char *folder, const char *leaf, struct err *err);
 
-/* The folder folder/leaf of cgroup2, for a process to be cloned into; -errno. */
+/* The folder folder/leaf of cgroup2, for a process to be cloned into; -errno. leaf may be a path. */
 int cgroup_open_leaf(const char *folder, const char *leaf);
 
 /* Path of pid's cgroup2 group relative to the guest's ("guest/init.scope"); -ENOENT when it is not below. */

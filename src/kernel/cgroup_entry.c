@@ -12,14 +12,14 @@
 #include "../base/str.h"
 #include "cgroup_layout.h"
 
-int cgroup_entry_open(const char *cgroup, const char *below, struct cgroup_entry *ret, struct err *err)
+int cgroup_entry_open(const char *cgroup, struct cgroup_entry *ret, struct err *err)
 {
 	const struct cgroup_layout_map *map = cgroup_layout();
 	struct cgroup_entry entry = {.folder = -1};
 	char path[PATH_MAX];
 
 	if (!map->unified[0] || !cgroup_is_name(cgroup) ||
-	    str_print(path, sizeof(path), "%s/%s/%s", map->unified, cgroup, below) < 0)
+	    str_print(path, sizeof(path), "%s/%s/" CGROUP_GUEST, map->unified, cgroup) < 0)
 		return cgroup_none(err);
 	entry.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (entry.folder < 0)

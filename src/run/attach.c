@@ -62,7 +62,7 @@ static int prepare(struct attach *attach, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = cgroup_entry_open(attach->record.cgroup, CGROUP_GUEST, &attach->groups, err);
+	r = cgroup_entry_open(attach->record.cgroup, &attach->groups, err);
 	if (r == 0 && host_get()->systemd)
 		r = cgroup_entry_follow(attach->record.init_pid, &attach->groups, err);
 	if (r == 0)
@@ -220,17 +220,9 @@ static void close_all(int *fds, size_t count)
 static int open_init_group(const struct attach *attach)
 {
 	char below[BELOW_MAX];
-	struct cgroup_entry entry;
 	int r = cgroup_of(attach->record.init_pid, attach->record.cgroup, below, sizeof(below));
 
-	if (r == 0)
-		r = cgroup_entry_open(attach->record.cgroup, below, &entry, NULL);
-	if (r < 0)
-		return r;
-	int folder = take_fd(&entry.folder);
-
-	cgroup_entry_close(&entry);
-	return folder;
+	return r < 0 ? r : cgroup_open_leaf(attach->record.cgroup, below);
 }
 
 /* Where init is, else at the guest's top: its root may take init's group away meanwhile, let no process into it, or make one of a

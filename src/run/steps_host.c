@@ -134,7 +134,7 @@ static int make_groups(struct run *run, const struct cgroup_limits *limits, unsi
 		r = cgroup_share_guarantee(cgroup, err);
 	if (r == 0 && run->mode != RUN_PERSONALISE)
 		limits_count_disks(run->guest, run->spec, cgroup);
-	return r == 0 ? cgroup_entry_open(cgroup, CGROUP_GUEST, &run->groups, err) : r;
+	return r == 0 ? cgroup_entry_open(cgroup, &run->groups, err) : r;
 }
 
 int step_cgroup(struct run *run, struct err *err)

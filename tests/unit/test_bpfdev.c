@@ -92,7 +92,7 @@ static int in_group(const struct scene *scene, int (*fn)(const char *folder, con
 	struct err err = {0};
 	int status, pidfd = -1;
 
-	assert_int_equal(cgroup_entry_open(scene->cgroup, CGROUP_GUEST, &entry, &err), 0);
+	assert_int_equal(cgroup_entry_open(scene->cgroup, &entry, &err), 0);
 	struct ns_clone how = {.cgroup_fd = entry.folder};
 	pid_t pid = ns_clone(&how, &pidfd, &err);
 
@@ -254,7 +254,7 @@ static void a_program_is_exchanged_at_one_stroke(void **state)
 	begin(scene);
 	attach(scene, bpfdev_usual, bpfdev_usual_count);
 	assert_int_equal(pipe2(stop, O_CLOEXEC), 0);
-	assert_int_equal(cgroup_entry_open(scene->cgroup, CGROUP_GUEST, &entry, NULL), 0);
+	assert_int_equal(cgroup_entry_open(scene->cgroup, &entry, NULL), 0);
 	struct ns_clone how = {.cgroup_fd = entry.folder};
 	pid_t pid = ns_clone(&how, &pidfd, NULL);
 
