@@ -1,5 +1,5 @@
 /* isle-criu.so, preloaded into criu: lends it the guest's own user of the host, to make the guest's user namespace and, where root
- * lacks CAP_SYS_RESOURCE, to read the limits of processes in it. */
+ * lacks CAP_SYS_RESOURCE, to read the limits of processes in it; and lets what it restores not outlive it. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <linux/capability.h>
@@ -23,19 +24,37 @@
 #define ARGUMENTS 6
 
 typedef long (*syscall_function)(long number, ...);
+typedef long (*ptrace_function)(enum __ptrace_request request, ...);
 
 long syscall(long number, ...);
 
-/* Not looked up beforehand: other libraries' constructors make calls too. */
+/* libc's own. Not looked up beforehand: other libraries' constructors make calls too. */
+static void *own_of_libc(const char *name)
+{
+	void *found = dlsym(RTLD_NEXT, name);
+
+	if (!found)
+		_exit(127); /* criu without what it is to have from here must not run */
+	return found;
+}
+
 static syscall_function libc_syscall(void)
 {
 	static syscall_function known;
-	void *found = known ? NULL : dlsym(RTLD_NEXT, "syscall");
+	void *found = known ? NULL : own_of_libc("syscall");
 
-	if (!known && !found)
-		_exit(127); /* criu without what it is to have from here must not run */
 	if (!known)
 		__builtin_memcpy(&known, &found, sizeof(found)); /* a data pointer is no function pointer to C */
+	return known;
+}
+
+static ptrace_function libc_ptrace(void)
+{
+	static ptrace_function known;
+	void *found = known ? NULL : own_of_libc("ptrace");
+
+	if (!known)
+		__builtin_memcpy(&known, &found, sizeof(found));
 	return known;
 }
 
@@ -151,4 +170,19 @@ long syscall(long number, ...)
 	long result = pass(number, arg);
 
 	return number == SYS_prlimit64 && result < 0 && errno == EPERM && arg[2] == 0 ? read_limit(arg) : result;
+}
+
+/* In libc's place. A restore that is killed must not let its processes go half made, or without having been looked at: they end
+ * with it, unless it has detached from them (ptrace(2), PTRACE_O_EXITKILL). */
+long ptrace(enum __ptrace_request request, ...)
+{
+	va_list args;
+
+	va_start(args, request);
+	long pid = va_arg(args, long), address = va_arg(args, long), data = va_arg(args, long);
+
+	va_end(args);
+	if ((request == PTRACE_SEIZE || request == PTRACE_SETOPTIONS) && getenv(CRIU_SHIM_RESTORES))
+		data |= PTRACE_O_EXITKILL;
+	return libc_ptrace()(request, pid, address, data);
 }

@@ -268,6 +268,17 @@ bool cgroup_frozen(const char *cgroup)
 	return cgroup[0] && event_is(cgroup, "frozen 1");
 }
 
+int cgroup_hold(const char *cgroup, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (unified_path(path, cgroup, "cgroup.freeze") < 0)
+		return cgroup_none(err);
+	int r = file_poke(AT_FDCWD, path, "1");
+
+	return r < 0 ? err_num(err, r, "write %s", path) : 0;
+}
+
 int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *err)
 {
 	char path[PATH_MAX];

@@ -150,8 +150,10 @@ static CriuResponse *receive(struct talk *talk, struct err *err)
 		return NULL; /* it ended: its log knows more */
 	CriuResponse *response = criu_response__unpack(NULL, (size_t)len, bytes);
 
-	if (!response)
+	if (!response) {
 		(void)err_num(err, EPROTO, "read criu's answer");
+		talk->given_up = talk->job->restore;
+	}
 	return response;
 }
 
@@ -288,6 +290,8 @@ static int converse(struct talk *talk, struct err *err)
 {
 	int r = send_options(talk, err), refused = 0;
 
+	if (r < 0)
+		talk->given_up = talk->job->restore;
 	while (r == 0) {
 		CriuResponse *response = receive(talk, refused ? NULL : err);
 
@@ -315,17 +319,15 @@ static int converse(struct talk *talk, struct err *err)
 	return refused ? refused : r > 0 ? 0 : r;
 }
 
-/* The socket at FIRST_FD, what is inherited behind it, nothing else. */
-static int place_fds(const struct criu_job *job, int socket)
+/* The socket at FIRST_FD, what is inherited behind it, what is to stay open as long as criu, nothing else. */
+static int place_fds(const struct criu_job *job, int socket, int held)
 {
 	int own[CRIU_INHERIT_MAX + 1], keep[CRIU_INHERIT_MAX + 2];
 
-	if (!job->restore) {
-		/* Marked close-on-exec it was; a copy is not. */
-		keep[job->inherit_count + 1] = fcntl(job->hold_fd, F_DUPFD, FIRST_FD + CRIU_INHERIT_MAX + 1);
-		if (keep[job->inherit_count + 1] < 0)
-			return -errno;
-	}
+	/* Marked close-on-exec it was; a copy is not. */
+	keep[job->inherit_count + 1] = fcntl(held, F_DUPFD, FIRST_FD + CRIU_INHERIT_MAX + 1);
+	if (keep[job->inherit_count + 1] < 0)
+		return -errno;
 	own[0] = fcntl(socket, F_DUPFD, FIRST_FD + CRIU_INHERIT_MAX + 1);
 	for (size_t i = 0; i < job->inherit_count; i++)
 		own[i + 1] = fcntl(job->inherit[i].fd, F_DUPFD, FIRST_FD + CRIU_INHERIT_MAX + 1);
@@ -334,7 +336,7 @@ static int place_fds(const struct criu_job *job, int socket)
 			return -errno;
 		keep[i] = FIRST_FD + (int)i;
 	}
-	return fds_close_others(keep, job->inherit_count + (job->restore ? 1 : 2), 0);
+	return fds_close_others(keep, job->inherit_count + 2, 0);
 }
 
 /* As an environment variable: the one beside the running program, else the installed one. The private criu's starter hands it to
@@ -351,12 +353,13 @@ static bool find_shim(const struct criu_program *program, char *ret, size_t size
 	return str_print(ret, size, "%s=" ISLE_LIBEXECDIR "/" SHIM, name) == 0 && access(strchr(ret, '=') + 1, R_OK) == 0;
 }
 
-static _Noreturn void become_criu(const struct criu_job *job, const struct criu_program *program, int socket, int report)
+static _Noreturn void become_criu(const struct talk *talk, const struct criu_program *program, int socket, int report)
 {
+	const struct criu_job *job = talk->job;
 	struct err err = {0};
 	char preload[PATH_MAX + 24], owner[sizeof(CRIU_SHIM_OWNER) + 24];
 	char *const argv[] = {(char *)program->path, "swrk", "3", NULL};
-	char *env[4] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	char *env[5] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	size_t count = 1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -366,15 +369,21 @@ static _Noreturn void become_criu(const struct criu_job *job, const struct criu_
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	else
 		(void)setsid();
-	if ((job->owner || !host_get()->cap_sys_resource) && find_shim(program, preload, sizeof(preload)))
+	if ((job->restore || !host_get()->cap_sys_resource) && find_shim(program, preload, sizeof(preload)))
 		env[count++] = preload;
+	if (job->restore)
+		env[count++] = CRIU_SHIM_RESTORES "=1";
 	if (job->owner && str_print(owner, sizeof(owner), CRIU_SHIM_OWNER "=%u", job->owner) == 0)
 		env[count++] = owner;
 	if (job->in_child && job->in_child(job->arg, &err) < 0) {
 		(void)!write(report, &err, sizeof(err));
 		_exit(127);
 	}
-	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || place_fds(job, socket) < 0)
+	/* A restore that loses us is killed, and must not take the end of our words for an answer before that: it has our end too.
+	 */
+	int held = job->restore ? talk->socket : job->hold_fd;
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || place_fds(job, socket, held) < 0)
 		_exit(127);
 	execve(argv[0], argv, env);
 	_exit(127);
@@ -397,7 +406,7 @@ static int spawn(struct talk *talk, const struct criu_program *program, int *ret
 	fflush(NULL);
 	talk->pid = fork();
 	if (talk->pid == 0)
-		become_criu(talk->job, program, theirs, told);
+		become_criu(talk, program, theirs, told);
 	if (talk->pid < 0)
 		return err_sys(err, "fork criu");
 	talk->pidfd = (int)syscall(SYS_pidfd_open, talk->pid, 0);
@@ -421,7 +430,7 @@ static void end(struct talk *talk)
 	clean_close(&talk->config);
 	clean_close(&talk->yard);
 	if (talk->socket >= 0)
-		close(take_fd(&talk->socket)); /* criu ends when its client is gone */
+		close(take_fd(&talk->socket)); /* a dump ends when its client is gone */
 	if (talk->pid <= 0)
 		return;
 	uint64_t now = proc_now_ms();
@@ -431,6 +440,9 @@ static void end(struct talk *talk)
 		(void)kill(talk->pid, SIGKILL); /* our child, not yet reaped */
 		ended = has_ended(talk);
 	}
+	if (!talk->job->restore)
+		(void)kill(-talk->pid,
+			   SIGKILL); /* its helpers, such as tar: of a session of their own, as long as it is not reaped */
 	while (ended && waitpid(talk->pid, &talk->status, 0) < 0 && errno == EINTR)
 		;
 	if (talk->pidfd >= 0)
@@ -450,6 +462,8 @@ int criu_run(const struct criu_job *job, struct err *err)
 		r = spawn(&talk, &program, &report, err);
 	if (r == 0)
 		r = converse(&talk, &said);
+	bool died = talk.pidfd >= 0 && proc_wait_gone(talk.pidfd, 0) == 0;
+
 	if (talk.given_up && talk.pid > 0)
 		(void)kill(talk.pid, SIGKILL); /* our child, not yet reaped */
 	end(&talk);
@@ -457,12 +471,15 @@ int criu_run(const struct criu_job *job, struct err *err)
 		return 0;
 	if (said.code == ERR_NONE && report >= 0 && read(report, &said, sizeof(said)) == (ssize_t)sizeof(said))
 		err_seal(&said);
-	if (said.code != ERR_NONE) {
+	/* What it took along is missed by whoever looks for it, which is not the cause. */
+	bool killed = WIFSIGNALED(talk.status) && (died || said.code == ERR_NONE);
+
+	if (said.code != ERR_NONE && !killed) {
 		if (err)
 			*err = said;
 		return r;
 	}
-	if (WIFSIGNALED(talk.status))
+	if (killed)
 		return err_set(err, ERR_FAILED, "%s its processes: criu was killed by signal %d", job->restore ? "restore" : "dump",
 			       WTERMSIG(talk.status));
 	return talk.pid > 0

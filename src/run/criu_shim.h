@@ -3,3 +3,6 @@
 
 /* In criu's environment: the user, a number, who is to own the user namespace that a restore makes. */
 #define CRIU_SHIM_OWNER "ISLE_CRIU_OWNER"
+
+/* In the environment of a criu that restores: the processes that it holds end with it, before they have run. */
+#define CRIU_SHIM_RESTORES "ISLE_CRIU_RESTORES"

@@ -34,6 +34,7 @@
 #include "walk.h"
 #include "workshop.h"
 
+#define THAW_MS       5000
 #define DYING_MS      1000
 #define GONE_MS       5000
 #define LINKS_GUESSED 4 /* for a run folder without a record: more interfaces than that are found by their guest's config */
@@ -303,7 +304,7 @@ static int finish_checkpoint(struct guest *guest, struct record *record, struct 
 	return r < 0 ? r : repair_as_needed(guest, err);
 }
 
-/* A restore that was killed when nothing was left to do but to let the guest's processes go, which criu's end does too. */
+/* A restore that was killed when nothing was left to do but to let the guest's processes run. */
 static int finish_waking(struct guest *guest, struct record *record, struct err *err)
 {
 	struct run *run = run_new(guest, RUN_START);
@@ -314,6 +315,8 @@ static int finish_waking(struct guest *guest, struct record *record, struct err 
 	workshop_clear_group(run);
 	int r = checkpoint_wake(guest, err);
 
+	if (r == 0)
+		r = cgroup_freeze(record->cgroup, false, THAW_MS, err);
 	(void)str_copy(record->phase, sizeof(record->phase), RECORD_RUNNING);
 	if (r == 0)
 		r = record_save(guest->store, guest->name, record, err);

@@ -38,6 +38,7 @@
 
 #define LOG_NAME "restore.log"
 
+#define THAW_MS    5000
 #define BOUND_MS   5000
 #define GROUPS_MAX (16u << 20)
 
@@ -116,7 +117,7 @@ struct work {
 	struct workshop shop;
 	char *groups; /* as cgroup_save tells them */
 	pid_t init;   /* once criu has told it */
-	bool awake;   /* there is nothing to go back to any more */
+	bool held;    /* they stand still by their control group, and are as they should be */
 };
 
 void step_restore_undo(struct run *run)
@@ -233,8 +234,8 @@ static int on_made(struct work *work, struct err *err)
 }
 
 /* From here on the root file system goes its own way: a start after this one must not wake it from the old images. So whatever
- * becomes of criu and of us now, the guest is awake: by its run record the next command knows that too. */
-static int wake_for_good(struct work *work, struct err *err)
+ * becomes of us now, the guest is awake: by its run record the next command knows that too. */
+static int note_awake(struct work *work, struct err *err)
 {
 	struct run *run = work->run;
 
@@ -246,25 +247,38 @@ static int wake_for_good(struct work *work, struct err *err)
 
 	if (r == 0)
 		r = step_record_phase(run, RECORD_WAKING, err);
-	if (r == 0)
-		r = checkpoint_wake(run->guest, err);
-	work->awake = r == 0;
-	return r;
+	return r < 0 ? r : checkpoint_wake(run->guest, err);
 }
 
-/* They have given those up, and none runs yet. criu would not be kept by our answer from letting them go. */
+/* They have given those up, and none runs yet: criu holds them, who would not be kept by our answer from letting them go, and would
+ * take them along if it were killed (criu_shim.c). Now their control group holds them too. */
 static int before_they_run(struct work *work, struct err *err)
 {
 	struct run *run = work->run;
-	int r = restore_check_tasks(run, err);
+	int r = cgroup_hold(run->record.cgroup, err);
 
 	if (r == 0)
-		r = wake_for_good(work, err);
-	if (r == 0 && run->restore->source)
-		restore_clone_nudge(run, work->init);
+		r = restore_check_tasks(run, err);
+	work->held = r == 0;
 	if (r < 0)
 		(void)cgroup_kill(run->record.cgroup, NULL);
 	return r;
+}
+
+/* criu has let them go, and none has run. */
+static int let_run(struct work *work, struct err *err)
+{
+	struct run *run = work->run;
+	struct err why = {0};
+	int r = note_awake(work, err);
+
+	if (r < 0)
+		return r;
+	if (run->restore->source)
+		restore_clone_nudge(run, work->init);
+	if (cgroup_freeze(run->record.cgroup, false, THAW_MS, &why) < 0)
+		run_log(run, "it stays frozen: %s", why.what);
+	return 0;
 }
 
 static int on_notice(void *arg, const char *what, pid_t pid, struct err *err)
@@ -310,21 +324,16 @@ static int made_by_others(const struct checkpoint *checkpoint, int r, struct err
 
 static int run_criu(struct work *work, struct criu_job *job, struct err *err)
 {
-	struct run *run = work->run;
 	struct err why = {0};
 	int r = criu_run(job, &why);
 
-	if (r == 0 && !work->awake) /* one that gave no notice has let go what nobody looked at */
+	if (r == 0 && !work->held) /* one that gave no notice has let go what nobody looked at */
 		return err_set(err, ERR_FAILED, "restore its processes: criu did not tell that they were about to run");
 	if (r == 0)
-		return 0;
-	if (work->awake && proc_wait_gone(run->init_pidfd, 0) == -ETIMEDOUT) {
-		run_log(run, "criu failed when the guest was awake already: %s", why.what);
-		return 0;
-	}
+		return let_run(work, err);
 	if (err)
 		*err = why;
-	return made_by_others(&run->restore->checkpoint, r, err);
+	return made_by_others(&work->run->restore->checkpoint, r, err);
 }
 
 static int open_folder(const char *path, struct err *err)

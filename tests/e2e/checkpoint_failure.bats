@@ -160,6 +160,31 @@ nothing_of_criu() {
 	counts one
 }
 
+# A process of the guest's writes a number to a file as fast as it can: what it has written is another after every moment that it ran.
+@test "failure: what ends a wake before it is certain, at its last moment too: nothing of the guest has run" {
+	local file
+	isle exec one -- sh -c 'while :; do i=$((i+1)); echo $i >/root/written; done >/dev/null 2>&1 & echo $! >/tmp/writer'
+	isle checkpoint -q one
+	file=$(find "$ISLE_PATH/guests/one" -path '*/root/written' -print -quit)
+	then=$(stat -c '%y %i' "$file")
+	for step in pre-resume post-resume; do
+		for victim in walker criu 'walker criu' 'command walker'; do
+			begin "$step" start one
+			for process in $victim; do kill -KILL "${!process}"; done
+			kill -CONT "$walker" 2>/dev/null || :
+			ended
+			isnt "$step, $victim" 0 "$status"
+			[[ $(state one) =~ ^(checkpointed|broken)$ ]] || flunk "state at $step, $victim: $(state one)"
+			wait_until 10 no_criu
+			is "written at $step, $victim" "$then" "$(stat -c '%y %i' "$file")"
+		done
+	done
+	isle start one
+	isnt 'once awake' "$then" "$(stat -c '%y %i' "$file")"
+	isle exec one -- sh -c 'kill $(cat /tmp/writer)'
+	counts one
+}
+
 @test "failure: isle and the starting process killed in a restore: the next command clears up" {
 	isle checkpoint -q one
 	begin post-restore start one
@@ -302,9 +327,12 @@ start_anew() {
 	# Together with the command: the next one, whichever it is, finds a guest that runs.
 	for next in 'exec one -- true' 'freeze one' 'stop --kill one'; do
 		isle checkpoint -q one
-		begin post-resume start one
+		hold_at 'run record' start one
+		frozen=$(find /sys/fs/cgroup -path "*/$(field one .cgroup)/cgroup.freeze")
 		kill -KILL "$command" "$walker"
 		ended
+		# As if they had been killed when that was the last thing to do.
+		[[ $next != exec* ]] || echo 1 >"$frozen"
 		# shellcheck disable=SC2086 # a command with its arguments
 		works isle $next
 		[ "$next" != 'freeze one' ] || works isle unfreeze one
