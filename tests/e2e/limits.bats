@@ -161,7 +161,7 @@ unified() {
 	spin a
 	group=$(field a .cgroup)
 	# An emulated processor's time and its clock are told apart less well.
-	if [ "${ISLE_VM-}" = 1 ]; then most=1.15; else most=1.06; fi
+	if [ "${ISLE_VM-}" = 1 ]; then most=1.3; else most=1.06; fi
 	for share in 0.5 0.25; do
 		isle limit a cpus=$share
 		# Others may leave less than that for a while, never more.
