@@ -56,7 +56,7 @@ struct criu_job {
 	bool leave_running;
 	bool force_irmap;    /* watched files are found again by name, in a copy of the root file system */
 	bool close_tcp;      /* restore: connections are closed; listening sockets stay */
-	const char *profile; /* restore: "apparmor:NAME" in the place of the processes' own; NULL: theirs */
+	const char *profile; /* restore: "apparmor:NAME" in the place of the processes' own; NULL: they had none */
 	unsigned timeout_ms; /* of criu's own, not of what is done at its notices: after it criu is killed */
 	uid_t owner;         /* restore: of the user namespace that is made; 0: there is none */
 	int hold_fd;         /* dump: stays open until criu has ended, whatever becomes of the caller: the guest's lock */
