@@ -350,8 +350,8 @@ static int restore_in_workshop(struct work *work, struct err *err)
 	auto_close int images = open_folder(work->shop.images_path, err);
 	auto_close int folder = open_folder(work->shop.work_path, err);
 	auto_close int console = open_console(run, err);
-	/* Its name is of a guest and of where isle keeps it: a clone's processes had the source's, those of a guest that was carried
-	 * here the other host's. */
+	/* Its name is of a guest and of where isle keeps it: a clone's processes had the source's, those of a guest that was
+	 * carried here the other host's. */
 	auto_free char *profile = run->confinement.profile[0] ? str_format("apparmor:%s", run->confinement.profile) : NULL;
 	struct criu_job job = {
 		.restore = true,
