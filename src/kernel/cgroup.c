@@ -268,13 +268,13 @@ bool cgroup_frozen(const char *cgroup)
 	return cgroup[0] && event_is(cgroup, "frozen 1");
 }
 
-int cgroup_hold(const char *cgroup, struct err *err)
+int cgroup_hold(const char *cgroup, bool hold, struct err *err)
 {
 	char path[PATH_MAX];
 
 	if (unified_path(path, cgroup, "cgroup.freeze") < 0)
 		return cgroup_none(err);
-	int r = file_poke(AT_FDCWD, path, "1");
+	int r = file_poke(AT_FDCWD, path, hold ? "1" : "0");
 
 	return r < 0 ? err_num(err, r, "write %s", path) : 0;
 }

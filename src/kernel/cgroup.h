@@ -120,8 +120,8 @@ bool cgroup_exists(const char *cgroup);
 bool cgroup_frozen(const char *cgroup);
 /* Waits until the kernel reports it. -ETIMEDOUT after timeout_ms (the group is then set back). */
 int cgroup_freeze(const char *cgroup, bool freeze, int timeout_ms, struct err *err);
-/* Freezes without waiting: processes that a tracer holds freeze when it lets them go. */
-int cgroup_hold(const char *cgroup, struct err *err);
+/* The same without waiting, and never set back: processes that a tracer holds freeze when it lets them go. */
+int cgroup_hold(const char *cgroup, bool hold, struct err *err);
 
 struct cgroup_stat { /* UINT64_MAX: the kernel does not say */
 	uint64_t memory, memory_peak, memory_limit;

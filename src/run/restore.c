@@ -255,7 +255,7 @@ static int note_awake(struct work *work, struct err *err)
 static int before_they_run(struct work *work, struct err *err)
 {
 	struct run *run = work->run;
-	int r = cgroup_hold(run->record.cgroup, err);
+	int r = cgroup_hold(run->record.cgroup, true, err);
 
 	if (r == 0)
 		r = restore_check_tasks(run, err);
@@ -276,8 +276,10 @@ static int let_run(struct work *work, struct err *err)
 		return r;
 	if (run->restore->source)
 		restore_clone_nudge(run, work->init);
-	if (cgroup_freeze(run->record.cgroup, false, THAW_MS, &why) < 0)
-		run_log(run, "it stays frozen: %s", why.what);
+	if (cgroup_freeze(run->record.cgroup, false, THAW_MS, &why) < 0) {
+		(void)cgroup_hold(run->record.cgroup, false, NULL); /* not set back: there is no way back */
+		run_log(run, "it takes its time to thaw: %s", why.what);
+	}
 	return 0;
 }
 

@@ -215,12 +215,15 @@ int start_may(struct guest *guest, struct err *err)
 /* The starting process was killed. A guest that was restored may be whole without it. */
 static int starter_killed(struct guest *guest, const struct start_request *request, struct err *err)
 {
-	/* The first failure is the one to tell. */
+	struct err why = {0};
+
 	if (!request->restore)
 		(void)repair_guest(guest->store, guest->name, NULL);
-	else if (repair_as_needed(guest, NULL) == 0 && guest_state_locked(guest, NULL) == STATE_RUNNING)
+	else if (repair_as_needed(guest, &why) == 0 && guest_state_locked(guest, NULL) == STATE_RUNNING)
 		return 0;
-	return err_set(err, ERR_FAILED, "start the guest: the starting process was killed");
+	/* The first failure is the one to tell first. */
+	return err_set(err, ERR_FAILED, "start the guest: the starting process was killed%s%s", why.what[0] ? ", and then: " : "",
+		       why.what);
 }
 
 /* The connection's end without a report: most often the child is dead. */

@@ -110,7 +110,8 @@ static int get_contents(struct receiver *receiver, int fd)
 		r = transfer_get(&receiver->stream, data, len);
 		if (r < 0)
 			return r;
-		r = file_write_waiting(fd, data, len);
+		/* A file system of the guest's own might say EAGAIN for ever. */
+		r = fd == STDOUT_FILENO ? file_write_waiting(fd, data, len) : file_write_all(fd, data, len);
 		if (r < 0)
 			return fail(receiver, r, "write");
 	}
