@@ -36,6 +36,20 @@ const char *status_field(const char *status, const char *name)
 	return NULL;
 }
 
+/* Behind the last tab of "NSpid:\t4711\t1". */
+pid_t status_last(const char *status, const char *name)
+{
+	const char *at = status_field(status, name);
+	uint64_t number = 0;
+
+	if (!at)
+		return 0;
+	auto_free char *line = strndup(at, strcspn(at, "\n"));
+	char *tab = line ? strrchr(line, '\t') : NULL;
+
+	return line && str_to_u64(tab ? tab + 1 : line, 0, INT32_MAX, &number) == 0 ? (pid_t)number : 0;
+}
+
 uint64_t status_mask(const char *status, const char *name)
 {
 	const char *mask = status_field(status, name);

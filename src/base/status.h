@@ -12,5 +12,8 @@ int status_read(pid_t pid, pid_t thread, char **ret);
  * all, may look like any of them. */
 const char *status_field(const char *status, const char *name);
 
+/* The last number of the field, which for NSpid is the process's own in its innermost namespace; 0 when there is none. */
+pid_t status_last(const char *status, const char *name);
+
 /* The field as a mask in hexadecimal digits; all bits are set when there is none. */
 uint64_t status_mask(const char *status, const char *name);

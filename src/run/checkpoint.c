@@ -35,10 +35,12 @@
 #include "external.h"
 #include "pages.h"
 #include "preflight.h"
+#include "preflight_links.h"
 #include "repair.h"
 #include "run.h"
 #include "stop.h"
 #include "thaw.h"
+#include "visitors.h"
 
 #define TRIES      10
 #define PAUSE_MS   30           /* more after each attempt */
@@ -57,6 +59,7 @@ struct dump {
 	const struct checkpoint_request *request;
 	struct checkpoint_place place;
 	bool asleep; /* the note is on disk: whatever fails now, the checkpoint is all that there is of the guest */
+	struct visitors visitors;
 	uint64_t locked_ns, done_ns;
 	unsigned rounds; /* folders with copies of the memory */
 };
@@ -100,16 +103,34 @@ static int save_groups(const struct dump *dump, struct err *err)
 		     : file_replace_quick(dump->place.fd, CHECKPOINT_IMAGES "/" CHECKPOINT_GROUPS, text, strlen(text), 0600, err);
 }
 
+/* criu holds all that it saves: nobody else may change that meanwhile, nor may the guest have done so since it was looked at. */
+static int stand_still(struct dump *dump, pid_t criu, struct err *err)
+{
+	dump->locked_ns = now_ns();
+	int r = visitors_stop(&dump->record, criu, &dump->visitors, err);
+
+	return r < 0 ? r : preflight_links(dump->guest->name, &dump->record, err);
+}
+
+/* Who came in since has run beside criu. */
+static int nobody_came(struct dump *dump, pid_t criu, struct err *err)
+{
+	int r = visitors_stop(&dump->record, criu, &dump->visitors, err);
+
+	return r <= 0 ? r : err_num(err, EAGAIN, "save it undisturbed: an isle exec came in meanwhile");
+}
+
 static int on_notice(void *arg, const char *what, pid_t pid, struct err *err)
 {
 	struct dump *dump = arg;
 
-	(void)pid;
 	if (strcmp(what, "network-lock") == 0)
-		dump->locked_ns = now_ns();
+		return stand_still(dump, pid, err);
 	if (strcmp(what, "post-dump") != 0)
 		return 0;
-	int r = save_groups(dump, err);
+	int r = nobody_came(dump, pid, err);
+	if (r == 0)
+		r = save_groups(dump, err);
 	if (r == 0 && dump->request->leave_running)
 		r = save_disk(dump, err);
 	dump->done_ns = now_ns();
@@ -141,7 +162,7 @@ static bool end_what_holds(void *arg, unsigned n)
 	const struct dump *dump = arg;
 
 	if (n == 0)
-		preflight_end_passing(&dump->record);
+		visitors_kill(&dump->record);
 	else if (n == 1)
 		(void)cgroup_kill(dump->record.cgroup, NULL); /* what can be done; whether it was enough criu's end tells */
 	return n < 2;
@@ -238,6 +259,9 @@ static int run_criu(struct dump *dump, const char *folder, bool memory_only, str
 	if (r == 0)
 		r = criu_run(&job, err);
 	external_free(&external);
+	if (r < 0 || dump->request->leave_running)
+		visitors_go_on(&dump->visitors);
+	visitors_forget(&dump->visitors); /* they end with the guest, or go on with it after all */
 	return r;
 }
 

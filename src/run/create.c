@@ -10,6 +10,7 @@
 
 #include "../base/clean.h"
 #include "../base/file.h"
+#include "../base/log.h"
 #include "../base/str.h"
 #include "../guest/network.h"
 #include "../guest/record.h"
@@ -132,6 +133,19 @@ void create_adopt(struct guest *guest)
 	(void)unlinkat(guest->dir_fd, UNBORN, 0);
 }
 
+/* What stays for a while, such as one in which the administrator has something mounted, keeps nobody from other guests. */
+static void sweep_folder(const struct store *store, const char *folder)
+{
+	struct err why = {0};
+	int r = clear_run(store, folder, &why);
+
+	if (r == 0)
+		r = clear_away(store, folder, &why);
+	if (r < 0)
+		log_warn("%s/%s, which a guest left, stays: %s%s%s", store->guests, folder, why.what, why.sys ? ": " : "",
+			 why.sys ? strerror(why.sys) : "");
+}
+
 int create_sweep(const struct store *store, struct err *err)
 {
 	int again = openat(store->guests_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -157,12 +171,7 @@ int create_sweep(const struct store *store, struct err *err)
 			continue;
 		if (workdir_claim(store->guests_fd, entry->d_name, &fd) < 0)
 			continue; /* somebody is at it, or it is gone */
-		int r = clear_run(store, entry->d_name, err);
-
-		if (r == 0)
-			r = clear_away(store, entry->d_name, err);
-		if (r < 0)
-			return r;
+		sweep_folder(store, entry->d_name);
 	}
 	store_sweep_locks(store);
 	return 0;

@@ -63,7 +63,7 @@ void create_adopt(struct guest *guest);
 int create_guest(const struct store *store, const struct create_request *request, struct err *err);
 
 /* Clears up after creates and destroys that were killed: their folders (.new-ID and .old-ID among the guests, held by nobody), id
- * ranges and addresses. Cheap when there are none. */
+ * ranges and addresses. Cheap when there are none. One that cannot be removed is only warned of. */
 int create_sweep(const struct store *store, struct err *err);
 
 /* The opposite of create_guest: renames the locked, stopped guest's folder away, then frees its addresses and ids and removes it.

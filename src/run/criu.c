@@ -268,7 +268,7 @@ static int send_options(struct talk *talk, struct err *err)
 static int answer_notice(struct talk *talk, const CriuNotice *notice, struct err *err)
 {
 	CriuRequest request = CRIU_REQUEST__INIT;
-	pid_t pid = notice->has_pid ? notice->pid : 0;
+	pid_t pid = !talk->job->restore ? talk->pid : notice->has_pid ? notice->pid : 0;
 	uint64_t begun = proc_now_ms();
 	char step[48];
 

@@ -70,8 +70,8 @@ struct criu_job {
 
 	/* In criu's process before its exec, with all descriptors still open; a failure is told by err and -errno. */
 	int (*in_child)(void *arg, struct err *err);
-	/* At criu's notifications ("post-dump", "post-restore"...); pid is the restored init's where criu names it, else 0. A
-	 * failure makes criu undo what it did. */
+	/* At criu's notifications ("post-dump", "post-restore"...); pid is the restored init's where criu names it, else 0; of a
+	 * dump criu's own. A failure makes criu undo what it did. */
 	int (*notice)(void *arg, const char *what, pid_t pid, struct err *err);
 	/* Again and again while criu works; a failure ends it. NULL: nobody looks. */
 	int (*look)(void *arg, struct err *err);

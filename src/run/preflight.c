@@ -24,6 +24,7 @@
 #include "preflight_fds.h"
 #include "preflight_links.h"
 #include "preflight_mounts.h"
+#include "visitors.h"
 
 #define MOUNTS_MAX (4u << 20)
 #define SEEN_MAX   256 /* more mount namespaces than that are looked at for each process */
@@ -62,20 +63,6 @@ static ino_t namespace_of(pid_t pid, const char *file)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
-/* The number behind the last tab of "NSpid:\t4711\t1": as the guest's innermost namespace counts. */
-static pid_t last_number(const char *status, const char *field)
-{
-	const char *at = status_field(status, field);
-	uint64_t number = 0;
-
-	if (!at)
-		return 0;
-	auto_free char *line = strndup(at, strcspn(at, "\n"));
-	char *tab = line ? strrchr(line, '\t') : NULL;
-
-	return line && str_to_u64(tab ? tab + 1 : line, 0, INT32_MAX, &number) == 0 ? (pid_t)number : 0;
-}
-
 /* The last unit in the guest's part of the process's cgroup path. */
 static void unit_of(const struct search *search, pid_t pid, char ret[80])
 {
@@ -99,7 +86,7 @@ static void add(struct search *search, pid_t pid, const char *status, const char
 	struct obstacle *obstacle = &search->found[search->count++];
 	const char *name = status_field(status, "Name");
 
-	*obstacle = (struct obstacle){.pid = last_number(status, "NSpid")};
+	*obstacle = (struct obstacle){.pid = status_last(status, "NSpid")};
 	if (name) {
 		auto_free char *own = strndup(name, strcspn(name, "\n"));
 
@@ -167,18 +154,8 @@ static void add_stopped(struct search *search, pid_t pid, const char *status)
 {
 	char remedy[64];
 
-	(void)str_print(remedy, sizeof(remedy), "let it go on, in the guest: kill -CONT %d", last_number(status, "NSpid"));
+	(void)str_print(remedy, sizeof(remedy), "let it go on, in the guest: kill -CONT %d", status_last(status, "NSpid"));
 	add(search, pid, status, "it is stopped (job control or SIGSTOP)", remedy);
-}
-
-/* Its parent is none of the guest's: it came in by isle exec or isle shell, and criu, which saves init and its children, does not
- * see it. */
-static bool was_brought_in(const struct search *search, const char *status)
-{
-	pid_t parent = last_number(status, "PPid");
-	ino_t theirs = parent > 0 ? namespace_of(parent, "pid") : 0;
-
-	return last_number(status, "NSpid") != 1 && search->init_ns[KIND_PID] && theirs && theirs != search->init_ns[KIND_PID];
 }
 
 static int look_at(void *arg, pid_t pid)
@@ -188,7 +165,7 @@ static int look_at(void *arg, pid_t pid)
 
 	if (status_read(pid, pid, &status) < 0)
 		return 0; /* it has ended */
-	if (was_brought_in(search, status)) {
+	if (visitors_has(status, search->init_ns[KIND_PID])) {
 		if (search->count == OBSTACLES_MAX)
 			return 0;
 		add(search, pid, status, "it came in by isle exec or isle shell: it is not carried", "wait for its end");
@@ -201,7 +178,7 @@ static int look_at(void *arg, pid_t pid)
 		if (own && search->init_ns[i] && own != search->init_ns[i])
 			add(search, pid, status, kind_table[i].what, kind_table[i].remedy);
 	}
-	if (last_number(status, "TracerPid") != 0)
+	if (status_last(status, "TracerPid") != 0)
 		add(search, pid, status, "it is traced by another process", "detach strace or the debugger");
 	const char *now = status_field(status, "State");
 
@@ -299,24 +276,6 @@ int preflight(const struct guest *guest, const struct record *record, unsigned t
 		return err_hint(err, "--timeout gives more time, or end what holds so many descriptors or mounts");
 	}
 	return r < 0 ? err_num(err, r, "look at the guest's processes") : count;
-}
-
-static int end_if_passing(void *arg, pid_t pid)
-{
-	auto_close int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	auto_free char *status = NULL;
-
-	if (pidfd >= 0 && status_read(pid, pid, &status) == 0 && was_brought_in(arg, status))
-		(void)proc_signal(pidfd, SIGKILL); /* it may have ended by itself */
-	return 0;
-}
-
-void preflight_end_passing(const struct record *record)
-{
-	struct search search = {.cgroup = record->cgroup,
-				.init_ns[KIND_PID] = namespace_of(record->init_pid, kind_table[KIND_PID].file)};
-
-	(void)cgroup_each_pid(record->cgroup, end_if_passing, &search);
 }
 
 size_t preflight_blocking(const struct obstacle *obstacles, size_t count)

@@ -23,9 +23,6 @@ struct obstacle {
 int preflight(const struct guest *guest, const struct record *record, unsigned timeout_ms, struct obstacle ret[OBSTACLES_MAX],
 	      struct err *err);
 
-/* Kills those processes of the guest's that came in by isle exec, which criu does not see; what fails is passed over. */
-void preflight_end_passing(const struct record *record);
-
 /* How many of them stand in the way. */
 size_t preflight_blocking(const struct obstacle *obstacles, size_t count);
 

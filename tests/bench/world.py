@@ -30,7 +30,10 @@ def enter(folder, lxc_ids):
     for table in ("/etc/subuid", "/etc/subgid"):
         if os.path.exists(table):
             command("mount", "--bind", f"{folder}/subid", table)
-    # In production the run folder is below /run, a tmpfs.
+    # In production the run folder is below /run, a tmpfs, and criu keeps its notes of the kernel there.
+    if not os.path.isdir("/run/systemd/system"):
+        command("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run")
+        os.mkdir("/run/lock", 0o1777)
     os.makedirs(f"{folder}/isle/run", 0o700, exist_ok=True)
     command("mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", f"{folder}/isle/run")
     command("ip", "link", "set", "lo", "up")

@@ -9,6 +9,9 @@ setup() { one_runs; }
 
 teardown_file() { end_of_file; }
 
+# inside GUEST SCRIPT
+inside() { isle exec "$1" -- sh -c "$2"; }
+
 @test "checkpoint: a guest ends, its state says so, and start wakes it where it was" {
 	begin_count one
 	pid=$(isle exec one -- cat /tmp/counter)
@@ -121,13 +124,13 @@ teardown_file() { end_of_file; }
 @test "checkpoint: what isle exec runs is not carried, and is told" {
 	isle exec one -- sh -c 'echo $$ >/tmp/visitor; exec sleep 1000' >"$BATS_TEST_TMPDIR/said" 2>&1 </dev/null 3>&- &
 	visitor=$!
-	inside() { isle exec one -- sh -c 'grep -q sleep /proc/$(cat /tmp/visitor)/comm'; }
-	wait_until 10 inside
+	visits() { inside one 'grep -q sleep /proc/$(cat /tmp/visitor)/comm'; }
+	wait_until 10 visits
 	works isle checkpoint --check one
 	says "process $(isle exec one -- cat /tmp/visitor) (sleep): it came in by isle exec"
 	works isle checkpoint --leave-running one
 	says 'it is not in the checkpoint'
-	inside
+	visits
 	isle checkpoint --delete "$(isle checkpoint --list --json one | jq -r '.[0].id')" one
 	works isle checkpoint one
 	says 'it is not in the checkpoint, and ends'
@@ -137,6 +140,59 @@ teardown_file() { end_of_file; }
 	isle start one
 	works isle checkpoint --check one
 	says 'nothing stands in the way'
+}
+
+# What criu saves must not change under its hands, by whoever came in: processes that it does not hold, and the interfaces.
+@test "checkpoint: what isle exec runs stands still while the guest is saved, and goes on afterwards" {
+	isle exec one -- sh -c '(while :; do :; done) & echo $! >/tmp/child; echo $$ >/tmp/visitor; wait' >/dev/null 2>&1 </dev/null 3>&- &
+	visitor=$!
+	wait_until 10 inside one 'test -s /tmp/visitor'
+	same=$(readlink "/proc/$(init_pid one)/ns/pid")
+	moving() {
+		for process in /proc/[0-9]*; do
+			[ "$(readlink "$process/ns/pid")" != "$same" ] || grep -H '^State:.[RSD]' "$process/status" || :
+		done
+	}
+	[ "$(moving | wc -l)" -ge 3 ] || flunk "too few processes are seen: $(moving)"
+	local command walker
+	hold_at 'criu post-dump' checkpoint --leave-running one
+	is 'processes that run' '' "$(moving)"
+	kill -CONT "$walker"
+	wait "$command"
+	inside one 'grep "^State:.R" /proc/$(cat /tmp/child)/status'
+	inside one 'grep "^State:.S" /proc/$(cat /tmp/visitor)/status'
+	isle checkpoint --delete "$(isle checkpoint --list --json one | jq -r '.[0].id')" one
+	inside one 'kill $(cat /tmp/visitor) $(cat /tmp/child)'
+	wait "$visitor" || :
+}
+
+@test "checkpoint: who comes in by isle exec at the last moment makes it be done once more" {
+	local command walker
+	hold_at 'criu post-dump' checkpoint --leave-running one
+	isle exec one -- sleep 1000 >/dev/null 2>&1 </dev/null 3>&- &
+	visitor=$!
+	wait_until 10 inside one 'pidof sleep'
+	kill -CONT "$walker"
+	again() { [ "$(grep -c 'lets it go on' "$BATS_TEST_TMPDIR/held")" -eq 2 ]; }
+	wait_until 30 again
+	kill -CONT "$walker"
+	wait "$command"
+	kill "$visitor"
+	isle checkpoint --delete "$(isle checkpoint --list --json one | jq -r '.[0].id')" one
+}
+
+@test "checkpoint: an interface that is renamed at the last moment is seen" {
+	local command walker
+	hold_at 'criu network-lock' checkpoint one
+	inside one 'ip link set eth0 down && ip link set eth0 name other'
+	kill -CONT "$walker"
+	status=0
+	wait "$command" || status=$?
+	is status 1 "$status"
+	output=$(<"$BATS_TEST_TMPDIR/held")
+	says "calls its interface eth0 'other'"
+	is state running "$(state one)"
+	inside one 'ip link set other name eth0 && ip link set eth0 up'
 }
 
 @test "checkpoint: the list says whose each is, and how much its files take" {

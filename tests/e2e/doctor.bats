@@ -187,6 +187,21 @@ copy_limits() {
 	fails 2 isle doctor --criu --fix
 }
 
+@test "doctor --criu: whether criu keeps its notes of the kernel" {
+	needs_criu
+	told() {
+		unshare -m sh -c "$1"'; exec "$ISLE" doctor --criu --json' | jq -r '.findings[] | select(.name == "criu\u0027s notes of the kernel") | .found, .fix // empty'
+	}
+	if [ -d /run/systemd/system ]; then
+		is kept '/run/criu.kdat' "$(told :)" # systemd is reached by what is in there
+		return
+	fi
+	is kept '/run/criu.kdat' "$(told 'mount -t tmpfs none /run')"
+	is 'left by one that was killed' $'none\nrm /run/criu.kdat.tmp, which a criu that was killed left' \
+		"$(told 'mount -t tmpfs none /run; : >/run/criu.kdat.tmp')"
+	is 'on no tmpfs' $'none\na tmpfs at /run, as Debian has it' "$(told "mkdir -p $E2E_ROOT/run; mount --bind $E2E_ROOT/run /run")"
+}
+
 @test "doctor --criu: a criu that does not work is told, with what can be done" {
 	printf '#!/bin/sh\necho "Error (criu/kerndat.c:1): this kernel is none" >&2\nexit 1\n' >"$E2E_ROOT/criu"
 	chmod +x "$E2E_ROOT/criu"

@@ -32,7 +32,7 @@ __attribute__((used, noreturn)) void _start(void)
 	if (!sealed && call(SYS_chmod, (long)own, 04777, 0) >= 0)
 		SAY("HOLE isle's binary's mode can be set\n");
 	/* Nobody writes to a program that runs. One that holds the file, and waits until it does not, does. */
-	static const char *const arguments[] = {"/root/strike", "overwrite", 0};
+	const char *const arguments[] = {"/root/strike", "overwrite", 0}; /* static, it would have to be relocated */
 
 	if (file >= 0)
 		(void)call(SYS_execve, (long)arguments[0], (long)arguments, 0);
