@@ -53,16 +53,23 @@ static bool has_shown(const struct option_row *rows)
 	return false;
 }
 
-static void add_options(struct buf *page, const struct option_row *rows)
+static bool takes_several(const struct verb *verb)
+{
+	return strstr(verb->synopsis, "NAME...") || strstr(verb->synopsis, "PATTERN]...");
+}
+
+/* verb: whose they are, NULL for those of all. Of one that takes a single guest -n is given once. */
+static void add_options(struct buf *page, const struct option_row *rows, const struct verb *verb)
 {
 	for (; rows && rows->name; rows++) {
 		auto_free char *tag = rows->doc ? option_tag(rows) : NULL;
 
 		if (!tag)
 			continue;
-		auto_free char *text = str_format(
-			"%s%s", rows->doc,
-			rows->repeats && !strstr(rows->doc, "several times") && rows->arg ? " May be given several times." : "");
+		bool once = verb && rows->letter == 'n' && !takes_several(verb);
+		bool told = once || strstr(rows->doc, "several times");
+		auto_free char *text =
+			str_format("%s%s", rows->doc, rows->repeats && rows->arg && !told ? " May be given several times." : "");
 
 		roff_tagged(page, tag, text ? text : rows->doc);
 	}
@@ -112,7 +119,7 @@ static void add_lxc(struct buf *page, const struct verb *verb)
 	roff_text(page, text ? text : "");
 	for (const struct option_row *row = verb->options; row && row->name; row++)
 		add_lxc_row(page, row);
-	add_options(page, option_lxc + (verb->max == 0));
+	add_options(page, option_lxc + (verb->max == 0), verb);
 	for (const struct option_row *row = option_global; row->name; row++)
 		add_lxc_row(page, row);
 }
@@ -177,11 +184,11 @@ static char *verb_page(const struct verb *verb)
 	}
 	if (has_shown(verb->options) || verb->takes_all) {
 		roff_section(&page, "OPTIONS");
-		add_options(&page, verb->options);
-		add_options(&page, verb->takes_all ? option_names : NULL);
+		add_options(&page, verb->options, verb);
+		add_options(&page, verb->takes_all ? option_names : NULL, verb);
 	}
 	roff_section(&page, "\"COMMON OPTIONS\"");
-	add_options(&page, option_global);
+	add_options(&page, option_global, NULL);
 	add_lxc(&page, verb);
 	add_exit(&page);
 	if (verb->examples) {
@@ -321,7 +328,7 @@ static char *main_page(void)
 	add_commands(&page);
 	roff_section(&page, "OPTIONS");
 	roff_text(&page, "These may stand before the command or after it.");
-	add_options(&page, option_global);
+	add_options(&page, option_global, NULL);
 	add_exit(&page);
 	add_errors(&page);
 	add_environment(&page);
