@@ -374,7 +374,7 @@ const struct verb verb_checkpoint = {
 		"A sleep that is under way (nanosleep(2)) ends with EINTR in the guest that wakes: nearly all programs go on with what is left of "
 		"it, some do not, as the sleep of busybox 1.37.\n\n"
 		"What was started by isle exec or isle shell and still runs in the foreground is the host's and not carried: "
-		"it is stopped while the guest is saved, then ends with the guest, or goes on with --leave-running; isle tells which it is.\n\n"
+		"it is stopped while the guest is saved, then ends with the guest, or goes on with --leave-running; isle tells which it is. A command that isle exec begins meanwhile waits for the end of that.\n\n"
 		"A checkpoint belongs to the guest's files as they were: once the guest has gone on it is of no use, and "
 		"gone, unless it was made with --leave-running, which keeps the files too. isle checkpoint --list shows how "
 		"much room each takes, isle checkpoint --delete removes one; isle destroy removes all but those in folders of "

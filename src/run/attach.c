@@ -22,6 +22,7 @@
 #include "attach.h"
 #include "attach_inside.h"
 #include "console.h"
+#include "gate.h"
 
 #define ALL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME)
@@ -258,6 +259,8 @@ static int run_inside(struct attach *attach, int *ret_status, struct err *err)
 		r = open_line(program, err);
 	pid_t pid = r < 0 ? r : clone_inside(attach, &pidfds[0], err);
 
+	if (pid != 0)
+		gate_leave(&attach->gate);
 	if (pid == 0) {
 		attach->door = door[1];
 		attach->other = program[1];
@@ -276,6 +279,17 @@ static int run_inside(struct attach *attach, int *ret_status, struct err *err)
 	return r;
 }
 
+static int find_running(struct attach *attach, struct err *err)
+{
+	const struct guest *guest = attach->guest;
+	enum state state = guest_state(guest->store, guest->name, &attach->record);
+
+	if (state == STATE_RUNNING || state == STATE_STOPPING)
+		return 0;
+	(void)err_set(err, ERR_STATE, "enter it: it is %s", state_names[state]);
+	return err_hint(err, state == STATE_FROZEN ? "isle unfreeze %s" : "isle start %s", guest->name);
+}
+
 int attach_run(struct guest *guest, const struct attach_request *request, int *ret_status, struct err *err)
 {
 	struct attach attach = {
@@ -283,22 +297,26 @@ int attach_run(struct guest *guest, const struct attach_request *request, int *r
 		.guest = guest,
 		.groups.folder = -1,
 		.stream = -1,
+		.gate = -1,
 		.relay = {.guest = {-1, -1, -1}, .ours = {-1, -1, -1}},
 	};
-	enum state state = guest_state(guest->store, guest->name, &attach.record);
+	int r = find_running(&attach, err);
 
-	if (state != STATE_RUNNING && state != STATE_STOPPING) {
-		(void)err_set(err, ERR_STATE, "enter it: it is %s", state_names[state]);
-		return err_hint(err, state == STATE_FROZEN ? "isle unfreeze %s" : "isle start %s", guest->name);
+	if (r == 0)
+		r = gate_enter(guest->store, guest->name, WORD_MS, &attach.gate, err);
+	if (r > 0)
+		r = find_running(&attach, err);
+	if (r < 0) {
+		gate_leave(&attach.gate);
+		return r;
 	}
 	auto_close int init = record_init_pidfd(&attach.record);
 
-	if (init < 0)
-		return err_set(err, ERR_STATE, "enter the guest: it has just ended");
 	attach.init_pidfd = init;
-	int r = prepare(&attach, err);
+	r = init < 0 ? err_set(err, ERR_STATE, "enter the guest: it has just ended") : prepare(&attach, err);
 	if (r == 0)
 		r = run_inside(&attach, ret_status, err);
+	gate_leave(&attach.gate);
 	relay_close(&attach.relay);
 	if (attach.stream >= 0)
 		close(attach.stream);

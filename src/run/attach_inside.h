@@ -24,6 +24,7 @@ struct attach {
 	bool tty;
 	struct winsize size;
 	struct relay relay;
+	int gate;   /* of gate_enter, until the process at the door is in the guest's group; else -1 */
 	int door;   /* socket between the caller and the process at the door */
 	int other;  /* and between the caller and the program-to-be, which may speak before the door has said who it is */
 	int stream; /* our end of the pipe of request->work */

@@ -30,6 +30,7 @@
 #include "../storage/storage.h"
 #include "checkpoint.h"
 #include "criu.h"
+#include "gate.h"
 #include "eventlog.h"
 #include "criu_log.h"
 #include "external.h"
@@ -59,6 +60,7 @@ struct dump {
 	const struct checkpoint_request *request;
 	struct checkpoint_place place;
 	bool asleep; /* the note is on disk: whatever fails now, the checkpoint is all that there is of the guest */
+	int gate;    /* shut while criu has the guest, and until it has ended: of gate_shut, else -1 */
 	struct visitors visitors;
 	uint64_t locked_ns, done_ns;
 	unsigned rounds; /* folders with copies of the memory */
@@ -107,17 +109,19 @@ static int save_groups(const struct dump *dump, struct err *err)
 static int stand_still(struct dump *dump, pid_t criu, struct err *err)
 {
 	dump->locked_ns = now_ns();
-	int r = visitors_stop(&dump->record, criu, &dump->visitors, err);
+	int r = gate_shut(dump->guest->store, dump->guest->name, &dump->gate, err);
+	if (r == 0)
+		r = visitors_stop(&dump->record, criu, &dump->visitors, err);
 
 	return r < 0 ? r : preflight_links(dump->guest->name, &dump->record, err);
 }
 
-/* Who came in since has run beside criu. */
+/* Who came in since, past the gate, has run beside criu. */
 static int nobody_came(struct dump *dump, pid_t criu, struct err *err)
 {
 	int r = visitors_stop(&dump->record, criu, &dump->visitors, err);
 
-	return r <= 0 ? r : err_num(err, EAGAIN, "save it undisturbed: an isle exec came in meanwhile");
+	return r <= 0 ? r : err_num(err, EAGAIN, "save it undisturbed: a process came in meanwhile");
 }
 
 static int on_notice(void *arg, const char *what, pid_t pid, struct err *err)
@@ -259,8 +263,10 @@ static int run_criu(struct dump *dump, const char *folder, bool memory_only, str
 	if (r == 0)
 		r = criu_run(&job, err);
 	external_free(&external);
-	if (r < 0 || dump->request->leave_running)
+	if (r < 0 || dump->request->leave_running) {
 		visitors_go_on(&dump->visitors);
+		clean_close(&dump->gate);
+	}
 	visitors_forget(&dump->visitors); /* they end with the guest, or go on with it after all */
 	return r;
 }
@@ -524,7 +530,8 @@ int checkpoint_guest(struct guest *guest, const struct checkpoint_request *reque
 		     struct err *err)
 {
 	struct checkpoint checkpoint = {0};
-	struct dump dump = {.guest = guest, .checkpoint = &checkpoint, .request = request, .place = {.parent = -1, .fd = -1}};
+	struct dump dump = {
+		.guest = guest, .checkpoint = &checkpoint, .request = request, .place = {.parent = -1, .fd = -1}, .gate = -1};
 	int r = begin(&dump, request->to, err);
 
 	if (r < 0)
@@ -543,13 +550,14 @@ int checkpoint_guest(struct guest *guest, const struct checkpoint_request *reque
 		*ret_path = take_ptr(&dump.place.path);
 	}
 	checkpoint_place_close(&dump.place);
+	clean_close(&dump.gate);
 	return r;
 }
 
 int checkpoint_moment(struct guest *guest, const struct checkpoint_request *request, struct checkpoint *ret,
 		      struct checkpoint_place *ret_place, struct record *ret_record, struct err *err)
 {
-	struct dump dump = {.guest = guest, .checkpoint = ret, .request = request, .place = {.parent = -1, .fd = -1}};
+	struct dump dump = {.guest = guest, .checkpoint = ret, .request = request, .place = {.parent = -1, .fd = -1}, .gate = -1};
 	int r = begin(&dump, NULL, err);
 
 	if (r == 0)
@@ -558,5 +566,6 @@ int checkpoint_moment(struct guest *guest, const struct checkpoint_request *requ
 		keep_log(&dump);
 	*ret_place = dump.place;
 	*ret_record = dump.record;
+	clean_close(&dump.gate);
 	return r;
 }
