@@ -173,7 +173,7 @@ inside() { isle exec "$1" -- sh -c "$2"; }
 		hold_at 'criu post-dump' checkpoint $how one
 		"$ISLE" exec one -- echo there >"$said" 2>&1 </dev/null 3>&- &
 		visitor=$!
-		waits() { ls -l "/proc/$visitor/fd" | grep -q 'run/one$'; }
+		waits() { find "/proc/$visitor/fd" -lname '*/run/one' | grep -q .; }
 		wait_until 10 waits
 		is 'processes of the guest' '' "$(ps -o pid= --ppid "$visitor")"
 		kill -CONT "$walker"
