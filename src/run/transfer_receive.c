@@ -27,6 +27,7 @@ struct receiver {
 	struct transfer_entry entry;
 	struct folder folders[TRANSFER_DEPTH_MAX + 2]; /* [0] is the one that the target lies in, or is */
 	size_t depth;
+	size_t source;                   /* which of the sources is next */
 	char single[TRANSFER_NAME_SIZE]; /* the new name of the one source, "": it keeps its own */
 	struct err *err;
 };
@@ -274,6 +275,24 @@ static int open_target(struct receiver *receiver)
 	return 0;
 }
 
+/* Nothing comes into the target's folder but what was asked for, in that order: the sending end in the guest may have been robbed of
+ * its pipe as it was killed, and who writes there then would choose the names. What is named is a file or a folder: links are followed.
+ */
+static int check_source(struct receiver *receiver)
+{
+	const struct transfer *transfer = receiver->transfer;
+	char name[TRANSFER_NAME_SIZE];
+	unsigned kind = receiver->entry.header.kind;
+
+	if (receiver->source >= transfer->source_count || (kind != TRANSFER_FILE && kind != TRANSFER_FOLDER))
+		return -EPROTO;
+	const char *source = transfer->sources[receiver->source++];
+
+	if (receiver->single[0])
+		return str_copy(receiver->entry.name, sizeof(receiver->entry.name), receiver->single);
+	return transfer_name_of(source, name) < 0 || strcmp(name, receiver->entry.name) != 0 ? -EPROTO : 0;
+}
+
 static int get_all(struct receiver *receiver)
 {
 	bool from_stream = !strcmp(receiver->transfer->sources[0], "-") && !receiver->transfer->to_host;
@@ -286,11 +305,14 @@ static int get_all(struct receiver *receiver)
 	for (;;) {
 		if (r == 0)
 			r = transfer_get_entry(&receiver->stream, &receiver->entry);
-		if (r < 0 || receiver->entry.header.kind == TRANSFER_END)
+		if (r < 0)
 			return r;
-		if (receiver->depth == 0 && receiver->single[0])
-			(void)str_copy(receiver->entry.name, sizeof(receiver->entry.name), receiver->single);
-		r = get_entry(receiver);
+		if (receiver->entry.header.kind == TRANSFER_END)
+			return receiver->depth == 0 && receiver->source == receiver->transfer->source_count ? 0 : -EPROTO;
+		if (receiver->depth == 0)
+			r = check_source(receiver);
+		if (r == 0)
+			r = get_entry(receiver);
 	}
 }
 

@@ -171,26 +171,6 @@ static int put_folder(struct sender *sender, int fd, const struct stat *st, unsi
 	return put_entry(sender);
 }
 
-/* The last component; "" where the contents of a folder are meant ("/", "web/.", ".."). */
-static int name_of(const char *source, char ret[TRANSFER_NAME_SIZE])
-{
-	size_t len = strlen(source);
-
-	while (len > 0 && source[len - 1] == '/')
-		len--;
-	size_t start = len;
-
-	while (start > 0 && source[start - 1] != '/')
-		start--;
-	if (len - start >= TRANSFER_NAME_SIZE)
-		return -ENAMETOOLONG;
-	memcpy(ret, source + start, len - start);
-	ret[len - start] = '\0';
-	if (!strcmp(ret, ".") || !strcmp(ret, ".."))
-		ret[0] = '\0';
-	return 0;
-}
-
 static int put_stdin(struct sender *sender)
 {
 	struct stat st = {.st_mode = 0644};
@@ -212,7 +192,7 @@ static int put_source(struct sender *sender, const char *source)
 
 	if (!strcmp(source, "-") && !sender->transfer->to_host)
 		return put_stdin(sender);
-	if (name_of(source, sender->entry.name) < 0)
+	if (transfer_name_of(source, sender->entry.name) < 0)
 		return fail(sender, ENAMETOOLONG, "open", source);
 	auto_close int fd = open(source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 

@@ -122,3 +122,22 @@ int transfer_get_entry(struct transfer_stream *stream, struct transfer_entry *re
 	ret->link[header->link_len] = '\0';
 	return name_is_plain(ret) && strlen(ret->link) == header->link_len ? 0 : -EPROTO;
 }
+
+int transfer_name_of(const char *source, char ret[TRANSFER_NAME_SIZE])
+{
+	size_t len = strlen(source);
+
+	while (len > 0 && source[len - 1] == '/')
+		len--;
+	size_t start = len;
+
+	while (start > 0 && source[start - 1] != '/')
+		start--;
+	if (len - start >= TRANSFER_NAME_SIZE)
+		return -ENAMETOOLONG;
+	memcpy(ret, source + start, len - start);
+	ret[len - start] = '\0';
+	if (!strcmp(ret, ".") || !strcmp(ret, ".."))
+		ret[0] = '\0';
+	return 0;
+}

@@ -48,3 +48,7 @@ int transfer_put_entry(struct transfer_stream *stream, const struct transfer_ent
 int transfer_flush(struct transfer_stream *stream);
 int transfer_get(struct transfer_stream *stream, void *data, size_t len);
 int transfer_get_entry(struct transfer_stream *stream, struct transfer_entry *ret);
+
+/* What a source is called at the other end: its last component; "" where the contents of a folder are meant ("/", "web/.", "..").
+ * -ENAMETOOLONG. */
+int transfer_name_of(const char *source, char ret[TRANSFER_NAME_SIZE]);

@@ -31,10 +31,10 @@ static void put_chunk(struct transfer_stream *stream, uint32_t len, const char *
 	assert_int_equal(transfer_put(stream, data, strlen(data)), 0);
 }
 
-/* What becomes of the bytes that fill() writes, received into the scratch folder's `in`. */
-static int received(const struct scratch *scratch, void (*fill)(struct transfer_stream *), struct err *err)
+/* What becomes of the bytes that fill() writes when source was asked for, received into the scratch folder's `in`. */
+static int received_as(const struct scratch *scratch, const char *source, void (*fill)(struct transfer_stream *), struct err *err)
 {
-	static const char *const sources[] = {"/x"};
+	const char *const sources[] = {source};
 	auto_free char *target = str_format("%s/in", scratch->path);
 	struct transfer transfer = {
 		.sources = sources, .source_count = 1, .target = target, .to_host = true, .owner = -1, .group = -1};
@@ -54,33 +54,50 @@ static int received(const struct scratch *scratch, void (*fill)(struct transfer_
 	return r;
 }
 
+/* The same of what is in a folder, where each name may come. */
+static int received(const struct scratch *scratch, void (*fill)(struct transfer_stream *), struct err *err)
+{
+	return received_as(scratch, "/folder/.", fill, err);
+}
+
+static void open_folder(struct transfer_stream *stream)
+{
+	put_named(stream, TRANSFER_FOLDER, "");
+}
+
 static void dots(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_FOLDER, "..");
 }
 
 static void dot_link(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_LINK, ".");
 }
 
 static void slash(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_FILE, "../out");
 }
 
 static void absolute(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_LINK, "/etc/x");
 }
 
 static void no_name(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_FILE, "");
 }
 
 static void cut_name(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_raw(stream, TRANSFER_FILE, "a\0b", 3, NULL);
 }
 
@@ -104,18 +121,21 @@ static void no_kind(struct transfer_stream *stream)
 
 static void nameless_below(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_FOLDER, "a");
 	put_named(stream, TRANSFER_FOLDER, "");
 }
 
 static void deep(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	for (int i = 0; i < 2000; i++)
 		put_named(stream, TRANSFER_FOLDER, "d");
 }
 
 static void large_chunk(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_FILE, "large");
 	put_chunk(stream, TRANSFER_CHUNK + 1, "x");
 }
@@ -139,6 +159,7 @@ static void refused(void **state)
 
 static void through_link(struct transfer_stream *stream)
 {
+	open_folder(stream);
 	put_named(stream, TRANSFER_LINK, "way");
 	put_named(stream, TRANSFER_FOLDER, "way");
 	put_named(stream, TRANSFER_FILE, "isle-test-out");
@@ -156,6 +177,7 @@ static void cut_file(struct transfer_stream *stream)
 {
 	uint32_t cut = TRANSFER_CUT;
 
+	open_folder(stream);
 	put_named(stream, TRANSFER_FILE, "half");
 	put_chunk(stream, 1, "x");
 	assert_int_equal(transfer_put(stream, &cut, sizeof(cut)), 0);
@@ -180,10 +202,12 @@ static void a_file(struct transfer_stream *stream)
 {
 	struct transfer_entry entry = {.header = {.kind = TRANSFER_FILE, .mode = 06755}};
 
+	open_folder(stream);
 	(void)str_copy(entry.name, sizeof(entry.name), "good");
 	assert_int_equal(transfer_put_entry(stream, &entry), 0);
 	put_chunk(stream, 3, "abc");
 	put_chunk(stream, 0, "");
+	put_named(stream, TRANSFER_UP, "");
 	put_named(stream, TRANSFER_END, "");
 }
 
@@ -201,6 +225,64 @@ static void no_set_id_on_the_host(void **state)
 	assert_int_equal(st.st_size, 3);
 }
 
+static void put_text(struct transfer_stream *stream, const char *name)
+{
+	put_named(stream, TRANSFER_FILE, name);
+	put_chunk(stream, 3, "abc");
+	put_chunk(stream, 0, "");
+}
+
+static void the_one(struct transfer_stream *stream)
+{
+	put_text(stream, "wanted");
+	put_named(stream, TRANSFER_END, "");
+}
+
+static void another(struct transfer_stream *stream)
+{
+	put_text(stream, "unwanted");
+	put_named(stream, TRANSFER_END, "");
+}
+
+static void one_more(struct transfer_stream *stream)
+{
+	put_text(stream, "wanted");
+	another(stream);
+}
+
+static void none(struct transfer_stream *stream)
+{
+	put_named(stream, TRANSFER_END, "");
+}
+
+static void a_link(struct transfer_stream *stream)
+{
+	put_named(stream, TRANSFER_LINK, "wanted");
+	put_named(stream, TRANSFER_END, "");
+}
+
+static void its_contents(struct transfer_stream *stream)
+{
+	put_named(stream, TRANSFER_FOLDER, "");
+	put_text(stream, "unwanted");
+	put_named(stream, TRANSFER_UP, "");
+	put_named(stream, TRANSFER_END, "");
+}
+
+static void only_what_was_asked_for(void **state)
+{
+	static void (*const fills[])(struct transfer_stream *) = {another, one_more, none, a_link, its_contents};
+	const struct scratch *scratch = *state;
+	struct err err;
+
+	assert_int_equal(received_as(scratch, "/srv/wanted", the_one, &err), 0);
+	for (size_t i = 0; i < sizeof(fills) / sizeof(fills[0]); i++) {
+		assert_true(received_as(scratch, "/srv/wanted", fills[i], &err) < 0);
+		assert_non_null(strstr(err.what, "no list of files"));
+		assert_int_not_equal(faccessat(scratch->fd, "in/unwanted", F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +290,7 @@ int main(void)
 		scratch_test(not_through_links),
 		scratch_test(halves_leave_nothing),
 		scratch_test(no_set_id_on_the_host),
+		scratch_test(only_what_was_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
