@@ -21,6 +21,6 @@ struct transfer {
 /* Walks the sources and writes them to fd. 0, or -errno: -EPIPE when the other end is gone, which then knows why. */
 int transfer_send(const struct transfer *transfer, int fd, struct err *err);
 
-/* Reads from fd and makes the target. Files take their names when they are whole; folders that are there are added to. The target gets
- * the sources and nothing else, whatever is sent. */
+/* Reads from fd and makes the target. Files take their names when they are whole; folders that are there are added to. The target
+ * gets the sources and nothing else, whatever is sent. */
 int transfer_receive(const struct transfer *transfer, int fd, struct err *err);

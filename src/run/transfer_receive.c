@@ -275,9 +275,9 @@ static int open_target(struct receiver *receiver)
 	return 0;
 }
 
-/* Nothing comes into the target's folder but what was asked for, in that order: the sending end in the guest may have been robbed of
- * its pipe as it was killed, and who writes there then would choose the names. What is named is a file or a folder: links are followed.
- */
+/* Nothing comes into the target's folder but what was asked for, in that order: the sending end in the guest may have been robbed
+ * of its pipe as it was killed, and who writes there then would choose the names. What is named is a file or a folder: links are
+ * followed. */
 static int check_source(struct receiver *receiver)
 {
 	const struct transfer *transfer = receiver->transfer;
