@@ -376,8 +376,8 @@ start_anew() {
 
 # The copy of a large guest's files, for one.
 @test "failure: what isle itself does while the guest stands still is no delay of criu's" {
-	begin post-dump checkpoint --leave-running --timeout $((2 * E2E_SLOW)) one
-	read -r -t $((3 * E2E_SLOW)) <> <(:) || :
+	begin post-dump checkpoint --leave-running --timeout $((5 * E2E_SLOW)) one
+	read -r -t $((6 * E2E_SLOW)) <> <(:) || :
 	kill -CONT "$walker"
 	ended
 	is status 0 "$status"
