@@ -166,6 +166,10 @@ int external_mounts(const struct guest *guest, const struct record *record, stru
 
 	(void)str_print(path, sizeof(path), "/proc/%d/mountinfo", record->init_pid);
 	int r = file_read(AT_FDCWD, path, MOUNTS_MAX, &text, NULL);
+	if (r == -EFBIG) {
+		(void)err_set(err, ERR_FAILED, "checkpoint it: it has tens of thousands of mounts");
+		return err_hint(err, "find in the guest what mounts them: findmnt; isle restart %s starts it without", guest->name);
+	}
 	if (r < 0)
 		return err_num(err, r, "read the guest's mounts");
 	char *rest = text;
