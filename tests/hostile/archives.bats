@@ -32,7 +32,7 @@ tarball() {
 }
 
 unpack() {
-	run timeout 60 "$ISLE" create -q evil -t local -- --file "$BATS_TEST_TMPDIR/$1.tar"
+	run timeout $((60 * E2E_SLOW)) "$ISLE" create -q evil -t local -- --file "$BATS_TEST_TMPDIR/$1.tar"
 	[ "$status" -ne 124 ] || flunk "unpacking $1 hangs"
 }
 
