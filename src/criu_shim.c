@@ -1,15 +1,19 @@
 /* isle-criu.so, preloaded into criu: lends it the guest's own user of the host, to make the guest's user namespace and, where root
- * lacks CAP_SYS_RESOURCE, to read the limits of processes in it; and lets what it restores not outlive it. */
+ * lacks CAP_SYS_RESOURCE, to read the limits of processes in it; has it join that namespace instead where it was kept; and lets
+ * what it restores not outlive it. */
 #include "config.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -24,6 +28,7 @@
 #define ARGUMENTS 6
 
 typedef long (*syscall_function)(long number, ...);
+typedef int (*openat_function)(int folder, const char *path, int flags, ...);
 typedef long (*ptrace_function)(enum __ptrace_request request, ...);
 
 long syscall(long number, ...);
@@ -52,6 +57,16 @@ static ptrace_function libc_ptrace(void)
 {
 	static ptrace_function known;
 	void *found = known ? NULL : own_of_libc("ptrace");
+
+	if (!known)
+		__builtin_memcpy(&known, &found, sizeof(found));
+	return known;
+}
+
+static openat_function libc_openat(void)
+{
+	static openat_function known;
+	void *found = known ? NULL : own_of_libc("openat64");
 
 	if (!known)
 		__builtin_memcpy(&known, &found, sizeof(found));
@@ -125,15 +140,72 @@ static long as(uid_t uid, long number, const long arg[ARGUMENTS])
 	return result;
 }
 
+/* What the process between the two tells. */
+struct born {
+	long pid;
+	int num;
+};
+
+/* In a process that ends at once: nobody comes back from a user namespace. */
+static long bear(int userns, const struct clone_args *args, int tell)
+{
+	struct clone_args less = *args;
+	struct born born = {.pid = -1};
+
+	less.flags = args->flags & ~(uint64_t)CLONE_NEWUSER;
+	if (setns(userns, CLONE_NEWUSER) == 0) {
+		(void)prctl(PR_SET_DUMPABLE, 1); /* the change of user namespace cleared it */
+		born.pid = libc_syscall()(SYS_clone3, &less, sizeof(less));
+	}
+	if (born.pid == 0)
+		return 0;
+	born.num = errno;
+	(void)!write(tell, &born, sizeof(born));
+	_exit(0);
+}
+
+/* For a child of criu's own parent: it is as one with a user namespace of its own would be. The process between is left for that
+ * parent to reap, like it. */
+static long clone_in(int userns, const struct clone_args *args)
+{
+	int word[2], middle = -1;
+	struct clone_args half = {.flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uintptr_t)&middle};
+	struct born born = {.pid = -1, .num = EPIPE};
+
+	if (pipe2(word, O_CLOEXEC) < 0)
+		return -1;
+	long pid = libc_syscall()(SYS_clone3, &half, sizeof(half));
+
+	if (pid == 0) {
+		close(word[0]);
+		return bear(userns, args, word[1]);
+	}
+	close(word[1]);
+	if (pid < 0 || read(word[0], &born, sizeof(born)) != (ssize_t)sizeof(born))
+		born.num = pid < 0 ? errno : born.num;
+	close(word[0]);
+	if (middle >= 0) {
+		struct pollfd gone = {.fd = middle, .events = POLLIN};
+
+		while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+			;
+		close(middle);
+	}
+	errno = born.num;
+	return born.pid;
+}
+
 /* By the kernel's budgets for each user the guest's namespaces, inotify, message queues... count for whoever made its user
  * namespace (user_namespaces(7)): never for the host's root. */
 static long clone_for_guest(const long arg[ARGUMENTS])
 {
 	const struct clone_args *args = (const void *)(uintptr_t)arg[0]; /* NOLINT(performance-no-int-to-ptr) */
-	const char *owner = getenv(CRIU_SHIM_OWNER);
+	const char *owner = getenv(CRIU_SHIM_OWNER), *join = getenv(CRIU_SHIM_JOIN);
 
 	if (!owner || !args || !(args->flags & CLONE_NEWUSER))
 		return pass(SYS_clone3, arg);
+	if (join && args->flags & CLONE_PARENT)
+		return clone_in((int)strtoul(join, NULL, 10), args);
 	return as((uid_t)strtoul(owner, NULL, 10), SYS_clone3, arg);
 }
 
@@ -185,4 +257,37 @@ long ptrace(enum __ptrace_request request, ...)
 	if ((request == PTRACE_SEIZE || request == PTRACE_SETOPTIONS) && getenv(CRIU_SHIM_RESTORES))
 		data |= PTRACE_O_EXITKILL;
 	return libc_ptrace()(request, pid, address, data);
+}
+
+static bool is_id_map(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	return strcmp(name, "uid_map") == 0 || strcmp(name, "gid_map") == 0;
+}
+
+/* In libc's place. The id maps of a user namespace that was joined are what criu is about to write, and can be written once only.
+ */
+int openat64(int folder, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+
+	if (flags & O_CREAT) {
+		va_list args;
+
+		va_start(args, flags);
+		mode = va_arg(args, mode_t);
+		va_end(args);
+	}
+	if ((flags & O_ACCMODE) != O_RDONLY && getenv(CRIU_SHIM_JOIN) && is_id_map(path))
+		return libc_openat()(AT_FDCWD, "/dev/null", flags);
+	return libc_openat()(folder, path, flags, mode);
+}
+
+/* The same in a criu that was built with _FORTIFY_SOURCE. */
+int openat64_2(int folder, const char *path, int flags) __asm__("__openat64_2");
+
+int openat64_2(int folder, const char *path, int flags)
+{
+	return openat64(folder, path, flags);
 }

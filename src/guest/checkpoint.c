@@ -17,6 +17,7 @@
 #include "../base/str.h"
 #include "checkpoint.h"
 #include "checkpoint_place.h"
+#include "kept.h"
 #include "workdir.h"
 
 #define FOLDER "checkpoints"
@@ -251,6 +252,7 @@ char *checkpoint_asleep_at(const struct store *store, const char *name)
 /* Where that is not on disk for certain it sleeps on. */
 int checkpoint_wake(struct guest *guest, struct err *err)
 {
+	kept_drop(guest->store, guest->name);
 	bool slept = renameat(guest->dir_fd, ASLEEP, guest->dir_fd, AWAKE) == 0;
 
 	if (!slept && errno != ENOENT)

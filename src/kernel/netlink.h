@@ -101,6 +101,9 @@ bool netlink_may_administer(struct netlink *nl, int namespace);
 
 int netlink_set_up(struct netlink *nl, const char *name, struct err *err);
 
+/* Takes a link off its bridge and sets it down. */
+int netlink_rest(struct netlink *nl, const char *name, struct err *err);
+
 /* Deletes a link; one that is gone is success. Returns when no look-up finds it any more and its name is free, some 0.6 ms. The
  * kernel then waits for its readers (rcu_barrier, 8 to 24 ms) before it frees the memory and answers; a forked child waits in the
  * caller's place, holding nothing but the netlink socket. It is reaped by netlink_free, or by the caller's own death. */

@@ -361,3 +361,16 @@ int netlink_set_up(struct netlink *nl, const char *name, struct err *err)
 	batch_say(&b, 0, "set link %s up", name);
 	return batch_send(&b, NULL, NULL, err);
 }
+
+int netlink_rest(struct netlink *nl, const char *name, struct err *err)
+{
+	const struct ifinfomsg down = {.ifi_family = AF_UNSPEC, .ifi_change = IFF_UP};
+	struct batch b;
+
+	batch_begin(&b, nl);
+	batch_add(&b, RTM_SETLINK, NLM_F_ACK, &down, sizeof(down));
+	batch_put_string(&b, IFLA_IFNAME, name);
+	batch_put_u32(&b, IFLA_MASTER, 0);
+	batch_say(&b, 0, "set link %s down", name);
+	return batch_send(&b, NULL, NULL, err);
+}

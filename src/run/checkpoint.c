@@ -42,6 +42,7 @@
 #include "stop.h"
 #include "thaw.h"
 #include "visitors.h"
+#include "zombies.h"
 
 #define TRIES      10
 #define PAUSE_MS   30           /* more after each attempt */
@@ -113,7 +114,11 @@ static int stand_still(struct dump *dump, pid_t criu, struct err *err)
 	if (r == 0)
 		r = visitors_stop(&dump->record, criu, &dump->visitors, err);
 
-	return r < 0 ? r : preflight_links(dump->guest->name, &dump->record, err);
+	if (r >= 0)
+		r = preflight_links(dump->guest->name, &dump->record, err);
+	if (r == 0 && zombies_find(dump->record.init_pid) > 0)
+		r = err_num(err, EAGAIN, "save it: processes have just ended");
+	return r;
 }
 
 /* Who came in since, past the gate, has run beside criu. */
@@ -377,7 +382,7 @@ static int write_files(const struct dump *dump, struct err *err)
 /* From the dump that succeeded to the guest's end. Until the note that it sleeps is on disk it can go on. */
 static int put_to_sleep(struct dump *dump, struct err *err)
 {
-	const struct stop_request kill_it = {.kill = true};
+	const struct stop_request kill_it = {.kill = true, .asleep = dump->checkpoint->id};
 	int r = join_images(dump, err);
 
 	if (r == 0 && dump->request->compress)
@@ -494,7 +499,7 @@ static int look_ahead(struct dump *dump, struct err *err)
 		log_warn("guest '%s': process %d (%s) came in by isle exec or isle shell: it is not in the checkpoint%s",
 			 dump->guest->name, obstacles[i].pid, obstacles[i].process,
 			 dump->request->leave_running ? "" : ", and ends");
-	return 0;
+	return zombies_await(dump->record.init_pid, err);
 }
 
 /* Looks whether it can be, and makes the folder for it. */

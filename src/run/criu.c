@@ -221,6 +221,7 @@ static int send_options(struct talk *talk, struct err *err)
 	CriuCgroupRoot root[CRIU_GROUPS_MAX], *roots[CRIU_GROUPS_MAX];
 	char *controllers[CRIU_GROUPS_MAX], config[48], yard[48];
 	CriuInherit inherit[CRIU_INHERIT_MAX], *inherits[CRIU_INHERIT_MAX];
+	size_t told = 0;
 	CriuRequest request = CRIU_REQUEST__INIT;
 
 	if (!job->restore && !job->leave_running && !job->memory_only) {
@@ -238,10 +239,12 @@ static int send_options(struct talk *talk, struct err *err)
 		controllers[i] = root[i].controller;
 	}
 	for (size_t i = 0; i < job->inherit_count; i++) {
+		if (!job->inherit[i].key)
+			continue;
 		inherit[i] = (CriuInherit)CRIU_INHERIT__INIT;
 		inherit[i].key = (char *)job->inherit[i].key;
 		inherit[i].fd = FIRST_FD + 1 + (int)i;
-		inherits[i] = &inherit[i];
+		inherits[told++] = &inherit[i];
 	}
 	ask_both(job, &options);
 	if (job->restore)
@@ -262,7 +265,7 @@ static int send_options(struct talk *talk, struct err *err)
 	}
 	options.cgroup_yard = job->yard ? (char *)job->yard : yard;
 	options.inherit = inherits;
-	options.n_inherit = job->inherit_count;
+	options.n_inherit = told;
 	request.kind = job->restore ? CRIU_KIND__RESTORE : job->memory_only ? CRIU_KIND__ONE_PRE_DUMP : CRIU_KIND__DUMP;
 	request.options = &options;
 	return send_request(talk, &request, err);
@@ -360,9 +363,9 @@ static _Noreturn void become_criu(const struct talk *talk, const struct criu_pro
 {
 	const struct criu_job *job = talk->job;
 	struct err err = {0};
-	char preload[PATH_MAX + 24], owner[sizeof(CRIU_SHIM_OWNER) + 24];
+	char preload[PATH_MAX + 24], owner[sizeof(CRIU_SHIM_OWNER) + 24], join[sizeof(CRIU_SHIM_JOIN) + 24];
 	char *const argv[] = {(char *)program->path, "swrk", "3", NULL};
-	char *env[5] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	char *env[6] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	size_t count = 1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -378,6 +381,9 @@ static _Noreturn void become_criu(const struct talk *talk, const struct criu_pro
 		env[count++] = CRIU_SHIM_RESTORES "=1";
 	if (job->owner && str_print(owner, sizeof(owner), CRIU_SHIM_OWNER "=%u", job->owner) == 0)
 		env[count++] = owner;
+	for (size_t i = 0; i < job->inherit_count; i++)
+		if (!job->inherit[i].key && str_print(join, sizeof(join), CRIU_SHIM_JOIN "=%zu", FIRST_FD + 1 + i) == 0)
+			env[count++] = join;
 	if (job->in_child && job->in_child(job->arg, &err) < 0) {
 		(void)!write(report, &err, sizeof(err));
 		_exit(127);

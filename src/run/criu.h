@@ -26,7 +26,7 @@ int criu_find(struct criu_program *ret, struct err *err);
 void criu_version(const struct criu_program *program, char *ret, size_t size);
 
 struct criu_inherit {
-	const char *key; /* "tty[8803:1c]" */
+	const char *key; /* "tty[8803:1c]"; NULL: for isle-criu.so, the user namespace that is not to be made but to be joined */
 	int fd;
 };
 

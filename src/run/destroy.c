@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "../guest/kept.h"
 #include "../guest/record.h"
 #include "confine.h"
 #include "create.h"
@@ -41,7 +42,9 @@ int destroy_guest(const struct store *store, const char *name, bool force, struc
 	if (r == 0)
 		r = make_sure_it_is_stopped(guest, force, err);
 	if (r == 0) {
-		confine_forget(store, name); /* first: when the guest is gone nobody looks for its profile */
+		/* First: when the guest is gone nobody looks for its profile, nor for its network. */
+		confine_forget(store, name);
+		kept_drop(store, name);
 		r = create_discard(guest, err);
 	}
 	guest_free(guest);

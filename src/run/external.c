@@ -18,6 +18,7 @@
 #include "external.h"
 #include "lxcfs.h"
 #include "mount_options.h"
+#include "restore_kept.h"
 #include "system_mounts.h"
 
 #define MOUNTS_MAX (4u << 20)
@@ -302,7 +303,8 @@ static int restore_links(const struct checkpoint *checkpoint, const struct run *
 			return err_hint(err, "isle config %s set network.%s.type=bridge, or start it anew: isle start --cold %s",
 					guest, inside, guest);
 		}
-		r = add(external, job, str_format("veth[%s]:%s", inside, host), err);
+		if (run->kept.netns < 0)
+			r = add(external, job, str_format("veth[%s]:%s", inside, host), err);
 	}
 	return r;
 }
@@ -330,6 +332,10 @@ int external_for_restore(const struct checkpoint *checkpoint, const struct run *
 	if (r == 0) {
 		job->inherit[0].key = checkpoint->console;
 		job->inherit_count = 1;
+		if (run->kept.netns >= 0)
+			job->inherit[job->inherit_count++] = (struct criu_inherit){RESTORE_KEPT_NETWORK, run->kept.netns};
+		if (run->kept.userns >= 0)
+			job->inherit[job->inherit_count++] = (struct criu_inherit){NULL, run->kept.userns};
 	}
 	return r;
 }

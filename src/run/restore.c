@@ -33,6 +33,7 @@
 #include "restore.h"
 #include "restore_check.h"
 #include "restore_clone.h"
+#include "restore_kept.h"
 #include "steps.h"
 #include "workshop.h"
 
@@ -90,6 +91,10 @@ static _Noreturn void hold(pid_t parent)
 /* A process that does nothing but hold a user namespace until its descriptor is ours. */
 int step_holder(struct run *run, struct err *err)
 {
+	if (run->kept.userns >= 0) {
+		run->userns = fcntl(run->kept.userns, F_DUPFD_CLOEXEC, 0);
+		return run->userns < 0 ? err_sys(err, "hold its user namespace") : 0;
+	}
 	struct ns_clone how = {.flags = CLONE_NEWUSER, .cgroup_fd = -1};
 	int pidfd = -1;
 	pid_t us = getpid(), pid = ns_clone(&how, &pidfd, err);
@@ -230,7 +235,9 @@ static int on_made(struct work *work, struct err *err)
 		r = bound_namespaces(run, work->init, err);
 	if (r == 0)
 		r = run->restore->source ? restore_clone_settle(run, work->init, err) : readdress(work, err);
-	return r < 0 ? r : network_bring_home(run, work->shop.netns, err);
+	if (r < 0)
+		return r;
+	return run->kept.netns >= 0 ? network_wake(run, err) : network_bring_home(run, work->shop.netns, err);
 }
 
 /* From here on the root file system goes its own way: a start after this one must not wake it from the old images. So whatever
@@ -385,13 +392,38 @@ static int restore_in_workshop(struct work *work, struct err *err)
 	return r;
 }
 
+/* One that cannot be handed to criu goes, and criu makes it anew. */
+static void prepare_kept(struct run *run, const struct workshop *shop)
+{
+	struct err why = {0};
+
+	if (run->kept.netns < 0 || restore_kept_images(shop->images_path, shop->work_path, &why) == 0)
+		return;
+	run_log(run, "its network is made anew: %s", why.what);
+	step_kept_undo(run);
+}
+
+/* Of the user namespace's first process two are our children, init and the one that joined it (criu_shim.c). */
+static void reap_others(const struct work *work)
+{
+	siginfo_t ended = {0};
+
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid > 0 && ended.si_pid != work->init) {
+		(void)waitpid(ended.si_pid, NULL, 0);
+		ended.si_pid = 0;
+	}
+}
+
 int step_restore(struct run *run, struct err *err)
 {
 	struct work work = {.run = run};
 	int r = workshop_enter(run, &work.shop, err);
 
-	if (r == 0)
+	if (r == 0) {
+		prepare_kept(run, &work.shop);
 		r = restore_in_workshop(&work, err);
+		reap_others(&work);
+	}
 	workshop_leave(&work.shop);
 	workshop_clear_group(run);
 	checkpoint_unpacked_drop(run->guest);

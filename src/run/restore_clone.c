@@ -21,6 +21,7 @@
 #include "../kernel/cgroup.h"
 #include "../kernel/mount.h"
 #include "../kernel/ns.h"
+#include "criu_image.h"
 #include "personalise.h"
 #include "restore.h"
 #include "restore_clone.h"
@@ -28,22 +29,9 @@
 
 #define IDS_SPAN  65536u
 #define USERNS    "userns-" /* criu's image of the user namespace: its id maps */
-#define HEADER    8         /* two words that say which image it is */
 #define IMAGE_MAX 4096
 #define SETTLE_MS 10000
 #define CONTAINER "/run/host/container-uuid"
-
-/* The number as protobuf writes one (a varint), with the key of field `field` before it. */
-static size_t put_number(uint8_t *at, unsigned field, uint64_t value)
-{
-	size_t len = 0;
-
-	at[len++] = (uint8_t)(field << 3);
-	for (; value >= 0x80; value >>= 7)
-		at[len++] = (uint8_t)(value | 0x80);
-	at[len++] = (uint8_t)value;
-	return len;
-}
 
 /* userns_entry of criu's images/userns.proto: uid_map = 1 and gid_map = 2, each of {first = 1, lower_first = 2, count = 3}. isle's
  * guests have one extent. */
@@ -52,9 +40,9 @@ static size_t put_maps(uint8_t *at, uint64_t ids)
 	uint8_t extent[32];
 	size_t size = 0, len = 0;
 
-	size += put_number(extent + size, 1, 0);
-	size += put_number(extent + size, 2, ids);
-	size += put_number(extent + size, 3, IDS_SPAN);
+	size += criu_image_number(extent + size, 1, 0);
+	size += criu_image_number(extent + size, 2, ids);
+	size += criu_image_number(extent + size, 3, IDS_SPAN);
 	for (unsigned field = 1; field <= 2; field++) {
 		at[len++] = (uint8_t)(field << 3 | 2);
 		at[len++] = (uint8_t)size;
@@ -78,23 +66,14 @@ static int write_maps(const struct run *run, int dir, const char *name, const ch
 	uint32_t is_size = (uint32_t)put_maps(is, run->record.ids);
 
 	/* An image that is not just what it was taken for would be a guest that no isle made. */
-	if (len != HEADER + sizeof(was_size) + was_size || memcmp(old + HEADER, &was_size, sizeof(was_size)) != 0 ||
-	    memcmp(old + HEADER + sizeof(was_size), was, was_size) != 0)
+	if (len != CRIU_IMAGE_HEADER + sizeof(was_size) + was_size ||
+	    memcmp(old + CRIU_IMAGE_HEADER, &was_size, sizeof(was_size)) != 0 ||
+	    memcmp(old + CRIU_IMAGE_HEADER + sizeof(was_size), was, was_size) != 0)
 		return err_set(err, ERR_FAILED, "give the clone its own ids: this criu's image %s is not as isle knows it", name);
-	memcpy(text, old, HEADER);
-	memcpy(text + HEADER, &is_size, sizeof(is_size));
-	memcpy(text + HEADER + sizeof(is_size), is, is_size);
-	return file_replace_quick(AT_FDCWD, path, text, HEADER + sizeof(is_size) + is_size, 0644, err);
-}
-
-static int lay_over(const char *path, int images, const char *name, struct err *err)
-{
-	auto_close int tree = mount_copy(AT_FDCWD, path, false, err);
-	auto_close int target = tree < 0 ? -1 : openat(images, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	if (tree < 0)
-		return tree;
-	return target < 0 ? err_sys(err, "open the image %s", name) : mount_attach(tree, target, name, err);
+	memcpy(text, old, CRIU_IMAGE_HEADER);
+	memcpy(text + CRIU_IMAGE_HEADER, &is_size, sizeof(is_size));
+	memcpy(text + CRIU_IMAGE_HEADER + sizeof(is_size), is, is_size);
+	return file_replace_quick(AT_FDCWD, path, text, CRIU_IMAGE_HEADER + sizeof(is_size) + is_size, 0644, err);
 }
 
 int restore_clone_images(const struct run *run, const char *images, const char *scratch, struct err *err)
@@ -114,7 +93,7 @@ int restore_clone_images(const struct run *run, const char *images, const char *
 			continue;
 		r = write_maps(run, fd, entry->d_name, path, err);
 		if (r == 0)
-			r = lay_over(path, fd, entry->d_name, err);
+			r = criu_image_replace(path, fd, entry->d_name, err);
 	}
 	return r;
 }

@@ -48,6 +48,7 @@ struct run *run_new(struct guest *guest, enum run_mode mode)
 	run->host = host_get();
 	run->run_fd = run->control_fd = run->console_fd = run->other = run->init_pidfd = -1;
 	run->userns = run->root = run->netns_fd = run->scope_fd = -1;
+	run->kept = (struct kept){.netns = -1, .userns = -1};
 	run->groups.folder = -1;
 	for (size_t i = 0; i < RUN_FD_COUNT; i++)
 		run->fd[i] = -1;
@@ -69,6 +70,7 @@ void run_free(struct run *run)
 	for (size_t i = 0; i < RUN_FD_COUNT; i++)
 		if (run->fd[i] >= 0)
 			close(run->fd[i]);
+	kept_close(&run->kept);
 	cgroup_entry_close(&run->groups);
 	confine_free(&run->confinement);
 	free(run->resolv_conf);

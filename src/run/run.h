@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../guest/kept.h"
 #include "../guest/network.h"
 #include "../guest/record.h"
 #include "../guest/store.h"
@@ -62,6 +63,8 @@ struct run {
 	int fd[RUN_FD_COUNT]; /* on the way between the sides; -1: none */
 	int userns;           /* RUN_RESTORE: a user namespace with the guest's ids, to map mounts by */
 	int scope_fd;         /* pidfd of who keeps the scope while it is stopped (scope.h); -1 */
+	struct kept kept;     /* RUN_RESTORE: the network that it had when it was put to sleep */
+	const char *asleep;   /* a stop's: the checkpoint that the guest sleeps in, its network is kept; NULL: it goes */
 	int netns_fd;         /* the guest's network, held while its init ends: interfaces of the host are in there; -1 */
 	int root;             /* inside: the guest's root, attached but not yet the root */
 };

@@ -100,6 +100,7 @@ const struct step step_table[] = {
 	{"clone", HOST, cloning, step_clone, NULL, "make the guest's first process in its own namespaces"},
 	{"id maps", HOST, mapped, step_id_maps, NULL, "give its user namespace the guest's own ids"},
 	{"out of memory", HOST, booting, step_oom, NULL, "let the kernel kill the guest before the host when memory runs out"},
+	{"kept network", HOST, restoring, step_kept, step_kept_undo, "take the network that was kept while it slept, if it was"},
 	{"id holder", HOST, restoring_mapped, step_holder, NULL,
 	 "make a user namespace with the guest's ids, to map its mounts by"},
 	{"root storage", HOST, NULL, step_root_storage, NULL,

@@ -44,6 +44,8 @@ int step_holder(struct run *run, struct err *err);
 int step_id_maps(struct run *run, struct err *err);
 int step_oom(struct run *run, struct err *err);
 int step_root_storage(struct run *run, struct err *err);
+int step_kept(struct run *run, struct err *err);
+void step_kept_undo(struct run *run);
 int step_network(struct run *run, struct err *err);
 void step_network_undo(struct run *run);
 int step_restore(struct run *run, struct err *err);
@@ -55,6 +57,8 @@ void step_record_undo(struct run *run);
 /* A restore: the outer ends of the guest's links, which criu made in the namespace of netns_fd, come to the host, guarded and on
  * their bridges as at a start. */
 int network_bring_home(struct run *run, int netns_fd, struct err *err);
+/* The same for the network that was kept (run->kept), whose outer ends are on the host, down. */
+int network_wake(struct run *run, struct err *err);
 
 /* A clone of a running guest, or one whose config was changed while it slept: its interfaces, which are as `was` has them, get the
  * MACs and addresses of this guest's leases where those are others. init: in whose network namespace they are. */

@@ -46,6 +46,8 @@ int step_folder(struct run *run, struct err *err)
 	const struct store *store = run->guest->store;
 	struct record *record = &run->record;
 
+	if (run->mode == RUN_START)
+		kept_drop(store, run->guest->name); /* nobody wakes to it any more */
 	if (mkdirat(store->run_fd, run->guest->name, 0700) < 0 && errno != EEXIST)
 		return err_sys(err, "mkdir %s/%s", store->run, run->guest->name);
 	if (run->run_fd < 0)

@@ -15,6 +15,7 @@
 #include "../guest/network_guard.h"
 #include "../kernel/netlink.h"
 #include "../kernel/ns.h"
+#include "restore.h"
 #include "steps.h"
 
 static bool is_loopback(const char *address)
@@ -225,6 +226,14 @@ int network_readdress(struct run *run, pid_t init, const struct record *was, str
 	return r;
 }
 
+/* The guest had deleted its own. */
+static int gone_before(const struct run *run, const char *inside, struct err *err)
+{
+	err_clear(err);
+	run_log(run, "%s was gone before the checkpoint, and is", inside);
+	return 0;
+}
+
 /* One link whose outer end criu made in the namespace of netns: to the host, onto its bridge. */
 static int bring_home(struct run *run, size_t n, const char *name, struct netlink *theirs, struct netlink *host, int home,
 		      struct err *err)
@@ -234,11 +243,8 @@ static int bring_home(struct run *run, size_t n, const char *name, struct netlin
 	struct netlink_link made;
 	int r = netlink_get(theirs, name, &made, err);
 
-	if (r == -ENODEV) { /* the guest had deleted its own */
-		err_clear(err);
-		run_log(run, "%s was gone before the checkpoint, and is", run->spec->networks[n].name);
-		return 0;
-	}
+	if (r == -ENODEV)
+		return gone_before(run, run->spec->networks[n].name, err);
 	if (r == 0)
 		r = netlink_move(theirs, made.index, host, home, name, NULL, err);
 	return r < 0 ? r : netlink_adopt_veth(host, &veth, err);
@@ -261,6 +267,52 @@ int network_bring_home(struct run *run, int netns_fd, struct err *err)
 	netlink_free(host);
 	netlink_free(theirs);
 	return r;
+}
+
+int network_wake(struct run *run, struct err *err)
+{
+	struct netlink *host = NULL;
+	struct netlink_link link;
+	size_t n = 0;
+	int r = network_guard(run->guest->store, &run->record, err);
+
+	if (r == 0)
+		r = netlink_open(-1, &host, err);
+	for (size_t i = 0; r == 0 && i < run->spec->network_count; i++) {
+		const struct netlink_port port = port_of(&run->spec->networks[i], &run->leases[i]);
+		const struct netlink_veth veth = {
+			.host = run->record.links[n].host, .bridge = run->networks[i].bridge, .port = &port};
+
+		if (run->spec->networks[i].type == NETWORK_NONE)
+			continue;
+		n++;
+		r = netlink_get(host, veth.host, &link, err);
+		if (r == 0)
+			r = netlink_adopt_veth(host, &veth, err);
+		else if (r == -ENODEV)
+			r = gone_before(run, run->spec->networks[i].name, err);
+	}
+	netlink_free(host);
+	return r;
+}
+
+/* What is not of the checkpoint that it wakes from is of no use any more. */
+int step_kept(struct run *run, struct err *err)
+{
+	(void)err;
+	if (!run->restore || !run->restore->asleep)
+		kept_drop(run->guest->store, run->guest->name);
+	else
+		kept_take(run->guest, run->restore->checkpoint.id, run->record.ids, &run->kept);
+	return 0;
+}
+
+void step_kept_undo(struct run *run)
+{
+	if (run->kept.netns < 0)
+		return;
+	kept_close(&run->kept);
+	step_network_undo(run);
 }
 
 int step_network(struct run *run, struct err *err)
@@ -296,6 +348,35 @@ int step_network(struct run *run, struct err *err)
 	return r;
 }
 
+/* Nothing comes in or goes out while it sleeps, and it takes no bridge's port. */
+static int rest(const struct run *run, struct netlink *host, struct err *err)
+{
+	struct netlink_link link;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->record.link_count; i++) {
+		r = netlink_get(host, run->record.links[i].host, &link, err);
+		if (r == 0)
+			r = netlink_rest(host, run->record.links[i].host, err);
+		else if (r == -ENODEV)
+			r = gone_before(run, run->record.links[i].inside, err);
+	}
+	return r;
+}
+
+static int end_links(const struct run *run, struct netlink *host, const char *const *names, struct err *err)
+{
+	struct err why = {0};
+
+	if (run->asleep && rest(run, host, &why) == 0)
+		return 0;
+	if (run->asleep) {
+		run_log(run, "its network is not kept: %s", why.what);
+		kept_drop(run->guest->store, run->guest->name);
+	}
+	return netlink_delete_all(host, names, run->record.link_count, err);
+}
+
 void step_network_undo(struct run *run)
 {
 	const char *names[RECORD_LINKS_MAX];
@@ -307,7 +388,7 @@ void step_network_undo(struct run *run)
 	if (run->record.link_count == 0)
 		return;
 	/* The table lets go of them when they are gone. */
-	if (netlink_open(-1, &host, &err) < 0 || netlink_delete_all(host, names, run->record.link_count, &err) < 0 ||
+	if (netlink_open(-1, &host, &err) < 0 || end_links(run, host, names, &err) < 0 ||
 	    network_unguard(run->guest->store, &run->record, &err) < 0) {
 		run_log(run, "could not delete its interfaces: %s", err.what);
 		run->undo_err = err;

@@ -9,6 +9,7 @@ struct stop_request {
 	bool kill;           /* do not ask, kill */
 	bool keep_asking;    /* after the time is over fail instead of killing */
 	unsigned timeout_ms; /* how long init may take; ask only */
+	const char *asleep;  /* the checkpoint that it sleeps in, and may be woken from soon; NULL: it does not */
 };
 
 /* guest_lock for who wants the guest killed: a stop that waits for init's end, and holds the lock meanwhile, has that wait ended.

@@ -206,6 +206,17 @@ inside() { isle exec "$1" -- sh -c "$2"; }
 	inside one 'ip link set other name eth0 && ip link set eth0 up'
 }
 
+@test "checkpoint: processes that have just ended, the leader of their session too, keep no guest from waking" {
+	for _ in 1 2 3 4 5; do
+		isle exec one -- setsid sh -c '(sleep 1000 >/dev/null 2>&1 </dev/null & exec sleep 3000 </dev/null >/dev/null 2>&1) &'
+		two_sleep() { [ "$(isle exec one -- pidof sleep | wc -w)" -ge 2 ]; }
+		wait_until 10 two_sleep
+		isle exec one -- sh -c 'kill -9 $(pidof sleep)'
+		isle checkpoint -q one
+		isle restore --timeout $((10 * E2E_SLOW))s one
+	done
+}
+
 @test "checkpoint: the list says whose each is, and how much its files take" {
 	make_guest two
 	isle start two
