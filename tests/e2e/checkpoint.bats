@@ -53,7 +53,7 @@ inside() { isle exec "$1" -- sh -c "$2"; }
 @test "checkpoint: nothing is left on the host of a guest that sleeps" {
 	isle checkpoint -q one
 	isle stop one 2>/dev/null || : # it does not run
-	is links '' "$(links_left)"
+	is links '' "$(links_awake)"
 	is cgroups '' "$(cgroups_left)"
 	assert_no_processes
 	is state checkpointed "$(state one)"

@@ -92,7 +92,7 @@ healthy() {
 
 nothing_but_files() {
 	is cgroups '' "$(cgroups_left)"
-	is links '' "$(links_left)"
+	is links '' "$(links_awake)"
 	assert_no_processes
 	is mounts '' "$(mount_table | comm -13 "$E2E_ROOT/mounts" -)"
 	is 'folders of criu' '' "$(compgen -G '/tmp/.criu*')"

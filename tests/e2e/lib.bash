@@ -263,6 +263,16 @@ links_left() {
 	nsenter --net=/proc/self/fd/9 ip -o link show 2>/dev/null | grep -o " is${E2E_TAG}[^:@]*\| isle${E2E_TAG}[^:@]*"
 }
 
+# Of guests that run: one that sleeps keeps its own, down and on no bridge.
+links_awake() {
+	local line
+	links_left | while read -r line; do
+		line=${line%%@*}
+		grep -qsxF "$line" "$ISLE_PATH"/run/.kept-*/note && [[ $(ip -o link show "$line") == *' state DOWN '* ]] &&
+			[ ! -e "/sys/class/net/$line/master" ] || printf '%s\n' "$line"
+	done
+}
+
 rules_left() {
 	nft list ruleset 2>/dev/null | grep -n "is$E2E_TAG-"
 	nft list tables 2>/dev/null | grep -v '^table \(inet\|bridge\) isle$'
