@@ -23,7 +23,7 @@ extern const size_t step_count;
 
 bool step_wanted(const struct step *step, const struct run *run);
 
-/* HOST rows (steps_host.c, steps_network.c, devices.c, devices_nic.c). The programs go with their control group. */
+/* HOST rows (steps_host.c, steps_network.c, wake_network.c, devices.c, devices_nic.c). The programs go with their control group. */
 int step_folder(struct run *run, struct err *err);
 void step_folder_undo(struct run *run);
 int step_cgroup(struct run *run, struct err *err);
