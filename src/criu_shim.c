@@ -267,7 +267,7 @@ static bool is_id_map(const char *path)
 }
 
 /* In libc's place. The id maps of a user namespace that was joined are what criu is about to write, and can be written once only.
- */
+ * And what a process had open may be a fifo now: to wait for its other end would be to wait for ever. */
 int openat64(int folder, const char *path, int flags, ...)
 {
 	mode_t mode = 0;
@@ -281,7 +281,13 @@ int openat64(int folder, const char *path, int flags, ...)
 	}
 	if ((flags & O_ACCMODE) != O_RDONLY && getenv(CRIU_SHIM_JOIN) && is_id_map(path))
 		return libc_openat()(AT_FDCWD, "/dev/null", flags);
-	return libc_openat()(folder, path, flags, mode);
+	if (!getenv(CRIU_SHIM_RESTORES) || flags & (O_NONBLOCK | O_PATH | O_CREAT | O_DIRECTORY))
+		return libc_openat()(folder, path, flags, mode);
+	int fd = libc_openat()(folder, path, flags | O_NONBLOCK);
+
+	if (fd >= 0 && fcntl(fd, F_SETFL, flags) < 0)
+		_exit(1); /* criu's own work would be another then */
+	return fd;
 }
 
 /* The same in a criu that was built with _FORTIFY_SOURCE. */

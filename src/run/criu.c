@@ -124,10 +124,7 @@ static int await_word(struct talk *talk, struct pollfd ready[2], struct err *err
 			(void)err_set(err, ERR_TIMEOUT, "wait for criu: it has not answered in %u%s",
 				      job->timeout_ms < 1000 ? job->timeout_ms : job->timeout_ms / 1000,
 				      job->timeout_ms < 1000 ? " ms" : " s");
-			return err_hint(err, job->restore
-						     ? "isle restore --timeout gives it more time; a file that a process had open "
-						       "and that is a fifo now holds it up"
-						     : "--timeout gives it more time");
+			return err_hint(err, "%s--timeout gives it more time", job->restore ? "isle restore " : "");
 		}
 	}
 }

@@ -244,6 +244,25 @@ nothing_of_criu() {
 	counts one
 }
 
+@test "failure: a file that a process has open is a fifo when the guest wakes" {
+	isle exec one -- sh -c 'echo text >/root/read; echo text >/root/written
+		sleep 10000 </root/read >/dev/null 2>&1 & echo $! >/tmp/holders; sleep 10000 >>/root/written 2>/dev/null </dev/null & echo $! >>/tmp/holders'
+	for name in read written; do
+		isle checkpoint -q one
+		file=$(find "$ISLE_PATH/guests/one" -path "*/root/$name" -print -quit)
+		mv "$file" "$E2E_ROOT/aside"
+		mkfifo "$file"
+		begun=$(milliseconds)
+		fails 1 isle start one
+		[ $(($(milliseconds) - begun)) -lt $((10000 * E2E_SLOW)) ] || flunk "it took $(($(milliseconds) - begun)) ms"
+		says "root/$name"
+		rm "$file"
+		mv "$E2E_ROOT/aside" "$file"
+		isle start one
+	done
+	isle exec one -- sh -c 'kill $(cat /tmp/holders)'
+}
+
 @test "failure: a mount that the config has no more" {
 	make_guest two --set mount.data.source=/var/tmp --set mount.data.target=/srv
 	isle start two
