@@ -368,7 +368,7 @@ const struct verb verb_checkpoint = {
 		"MiB, stays free. What criu said of a failure, of a wake too, is in log/criu below the guest's folder.\n\n"
 		"Not carried are: containers in the guest (security.nesting), io_uring, BPF programs, performance counters, "
 		"userfaultfd, memfd_secret, vsock, SCTP and multipath TCP sockets, AF_ALG, open POSIX message queues, open "
-		"TUN and TAP interfaces, FUSE file systems that the guest serves, processes that are traced, stopped or "
+		"TUN and TAP interfaces, watches for pressure (PSI), FUSE file systems that the guest serves, processes that are traced, stopped or "
 		"frozen, removed files of more than 1 GiB that are open still, and network interfaces of the host. isle looks "
 		"for them before criu is started, and names process, unit and remedy; --check does only that.\n\n"
 		"A sleep that is under way (nanosleep(2)) ends with EINTR in the guest that wakes: nearly all programs go on with what is left of "

@@ -37,12 +37,12 @@
 #include "pages.h"
 #include "preflight.h"
 #include "preflight_links.h"
+#include "settle.h"
 #include "repair.h"
 #include "run.h"
 #include "stop.h"
 #include "thaw.h"
 #include "visitors.h"
-#include "zombies.h"
 
 #define TRIES      10
 #define PAUSE_MS   30           /* more after each attempt */
@@ -109,6 +109,8 @@ static int save_groups(const struct dump *dump, struct err *err)
 /* criu holds all that it saves: nobody else may change that meanwhile, nor may the guest have done so since it was looked at. */
 static int stand_still(struct dump *dump, pid_t criu, struct err *err)
 {
+	struct unsettled_process one;
+
 	dump->locked_ns = now_ns();
 	int r = gate_shut(dump->guest->store, dump->guest->name, &dump->gate, err);
 	if (r == 0)
@@ -116,8 +118,8 @@ static int stand_still(struct dump *dump, pid_t criu, struct err *err)
 
 	if (r >= 0)
 		r = preflight_links(dump->guest->name, &dump->record, err);
-	if (r == 0 && zombies_find(dump->record.init_pid) > 0)
-		r = err_num(err, EAGAIN, "save it: processes have just ended");
+	if (r == 0 && settle_look(&dump->record, &one) > 0)
+		r = err_num(err, EAGAIN, "save it: process %d is about to become another, or nobody's", one.pid);
 	return r;
 }
 
@@ -499,7 +501,7 @@ static int look_ahead(struct dump *dump, struct err *err)
 		log_warn("guest '%s': process %d (%s) came in by isle exec or isle shell: it is not in the checkpoint%s",
 			 dump->guest->name, obstacles[i].pid, obstacles[i].process,
 			 dump->request->leave_running ? "" : ", and ends");
-	return zombies_await(dump->record.init_pid, err);
+	return settle_await(&dump->record, SETTLE_MS, err);
 }
 
 /* Looks whether it can be, and makes the folder for it. */

@@ -16,6 +16,11 @@ static char *uuid_of(const char *id)
 	return str_format("container_uuid=%.8s-%.4s-%.4s-%.4s-%.12s", id, id + 8, id + 12, id + 16, id + 20);
 }
 
+/* systemd since 254 watches memory pressure, since 261 that of the others too, by triggers that no checkpoint carries, unless told
+ * not to. */
+static const char *const watches[] = {"MEMORY_PRESSURE_WATCH=/dev/null", "CPU_PRESSURE_WATCH=/dev/null",
+				      "IO_PRESSURE_WATCH=/dev/null"};
+
 char **environment_init(const struct run *run)
 {
 	const struct spec *spec = run->spec;
@@ -39,9 +44,8 @@ char **environment_init(const struct run *run)
 		all[count++] = uuid_of(spec->guest.id);
 	if (run->want_notify)
 		all[count++] = strdup("NOTIFY_SOCKET=/run/host/notify");
-	/* systemd 254 and later watches memory pressure by a trigger that no checkpoint carries, unless told not to. */
-	if (spec->guest.checkpoint_ready)
-		all[count++] = strdup("MEMORY_PRESSURE_WATCH=/dev/null");
+	for (size_t i = 0; spec->guest.checkpoint_ready && i < sizeof(watches) / sizeof(watches[0]); i++)
+		all[count++] = strdup(watches[i]);
 	for (size_t i = 0; i < count; i++)
 		if (!all[i])
 			return NULL;

@@ -21,7 +21,7 @@
 #define RESOLV_MAX  65536
 #define RESOLV_MARK "# written by isle at each start; make it your own by removing this line\n"
 
-/* What systemd is told. Units' own user, process, host name and IPC namespaces cannot be checkpointed, nor what watches memory
+/* What systemd is told. Units' own user, process, host name and IPC namespaces cannot be checkpointed, nor what watches
  * pressure; the rest of their sandbox stays. A key that is newer than the guest's systemd would have it complain of every unit. */
 static const struct setting {
 	const char *section, *key;
@@ -32,6 +32,8 @@ static const struct setting {
 	{"Service", "PrivateIPC=no", 248},
 	{"Service", "PrivatePIDs=no", 257},
 	{"Manager", "DefaultMemoryPressureWatch=off", 254},
+	{"Manager", "DefaultCPUPressureWatch=off", 261},
+	{"Manager", "DefaultIOPressureWatch=off", 261},
 };
 
 static int write_new(const char *folder, const char *name, const char *text, struct err *err)

@@ -162,6 +162,19 @@ static bool is_removed(const char *target)
 	       !str_starts(target, "/memfd:") && !str_starts(target, "/SYSV");
 }
 
+/* Who may write there has set a trigger, or can. */
+static void look_at_pressure(struct look *look, int dir, const char *name, const char *target)
+{
+	const char *dot = strrchr(target, '.');
+	bool of_group = str_starts(target, "/sys/fs/cgroup/") && dot && strcmp(dot, ".pressure") == 0;
+	struct stat st;
+
+	if ((of_group || str_starts(target, "/proc/pressure/")) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_mode & S_IWUSR)
+		tell_once(look, 12, "it watches for pressure (PSI)",
+			  "stop it, or for a unit set MemoryPressureWatch=off, CPUPressureWatch=off and IOPressureWatch=off");
+}
+
 static void look_at_fd(struct look *look, int dir, const char *name)
 {
 	char target[256];
@@ -178,6 +191,7 @@ static void look_at_fd(struct look *look, int dir, const char *name)
 		look_at_socket(look, (int)number);
 	else if (target[0] == '/' && !strchr(target + 1, '/'))
 		look_at_file(look, dir, name, target);
+	look_at_pressure(look, dir, name, target);
 	if (is_removed(target))
 		look_at_ghost(look, dir, name);
 }

@@ -217,6 +217,19 @@ inside() { isle exec "$1" -- sh -c "$2"; }
 	done
 }
 
+@test "checkpoint: who watches for pressure is named" {
+	isle exec one -- test -e /sys/fs/cgroup/cpu.pressure || skip 'this kernel tells of no pressure'
+	isle exec one -- sh -c 'mkdir -p /sys/fs/cgroup/own; sleep 1000 </dev/null >/dev/null 2>&1 3<>/sys/fs/cgroup/own/cpu.pressure & echo $! >/tmp/watcher'
+	fails 1 isle checkpoint one
+	says 'watches for pressure'
+	says 'sleep'
+	isle exec one -- sh -c 'kill $(cat /tmp/watcher)'
+	isle exec one -- sh -c 'sleep 1000 </dev/null >/dev/null 2>&1 3</sys/fs/cgroup/own/cpu.pressure & echo $! >/tmp/watcher'
+	isle checkpoint -q one
+	isle start one
+	isle exec one -- sh -c 'kill $(cat /tmp/watcher)'
+}
+
 @test "checkpoint: the list says whose each is, and how much its files take" {
 	make_guest two
 	isle start two

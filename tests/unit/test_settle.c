@@ -17,7 +17,7 @@
 
 #include "../../src/base/clean.h"
 #include "../../src/base/proc.h"
-#include "../../src/run/zombies.h"
+#include "../../src/run/settle.h"
 
 #define GONE_MS 10000
 
@@ -51,6 +51,21 @@ static _Noreturn void be_init(int answer, int order)
 		(void)!write(answer, &byte, 1);
 	}
 	_exit(0);
+}
+
+/* The group has nobody in it. */
+static struct record record_of(pid_t init)
+{
+	return (struct record){.init_pid = init, .cgroup = "isle-unit-test/none"};
+}
+
+static pid_t zombie_of(const struct family *family)
+{
+	const struct record record = record_of(family->init);
+	struct unsettled_process one = {0};
+	int r = settle_look(&record, &one);
+
+	return r > 0 && one.kind == UNSETTLED_ZOMBIE ? one.pid : 0;
 }
 
 static int begin(void **state)
@@ -109,15 +124,14 @@ static void member_with_leader(void **state)
 {
 	const struct family *family = *state;
 
-	assert_int_equal(zombies_find(family->init), 0);
+	assert_int_equal(zombie_of(family), 0);
 	end_one(family->leader);
-	assert_int_equal(zombies_find(family->init), 0); /* the member lives */
+	assert_int_equal(zombie_of(family), 0); /* the member lives */
 	end_one(family->member);
-	assert_int_equal(zombies_find(family->init), family->member);
+	assert_int_equal(zombie_of(family), family->member);
 	collect_one(family);
-	assert_int_equal(zombies_find(family->init), 0);
+	assert_int_equal(zombie_of(family), 0);
 	collect_one(family);
-	assert_int_equal(zombies_await(family->init, NULL), 0);
 }
 
 static void member_of_one_that_lives(void **state)
@@ -125,24 +139,28 @@ static void member_of_one_that_lives(void **state)
 	const struct family *family = *state;
 
 	end_one(family->member); /* its parent is to collect it */
-	assert_int_equal(zombies_find(family->init), 0);
+	assert_int_equal(zombie_of(family), 0);
 }
 
 static void init_that_collects_nobody(void **state)
 {
 	const struct family *family = *state;
+	const struct record record = record_of(family->init);
 	struct err err = {0};
 
 	end_one(family->leader);
 	end_one(family->member);
-	assert_true(zombies_await(family->init, &err) < 0);
+	assert_true(settle_await(&record, 100, &err) < 0);
 	assert_non_null(strstr(err.what, "init collects neither"));
 }
 
 static void nobody(void **state)
 {
+	const struct record record = record_of(INT32_MAX);
+	struct unsettled_process one;
+
 	(void)state;
-	assert_int_equal(zombies_find(INT32_MAX), -ENOENT);
+	assert_int_equal(settle_look(&record, &one), -ENOENT);
 }
 
 int main(void)

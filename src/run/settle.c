@@ -1,4 +1,4 @@
-/* Processes that have ended and whom the guest's init has yet to collect. */
+/* Processes at a moment that passes by itself, and at which criu could not make them again. */
 #include "config.h"
 
 #include <errno.h>
@@ -6,18 +6,21 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../base/clean.h"
 #include "../base/file.h"
 #include "../base/proc.h"
 #include "../base/status.h"
 #include "../base/str.h"
-#include "zombies.h"
+#include "../kernel/cgroup.h"
+#include "settle.h"
 
 #define CHILDREN_MAX (1u << 20)
-#define AWAIT_MS     3000
+#define EXECUTOR     "/systemd-executor"
 #define LOOK_MS      20
 
 struct zombie {
@@ -73,32 +76,67 @@ static bool has_leader(const struct zombie *zombies, size_t count, const struct 
 	return false;
 }
 
-pid_t zombies_find(pid_t init)
+static int look_at_zombies(pid_t init, struct unsettled_process *ret)
 {
 	auto_free struct zombie *zombies = NULL;
 	size_t count = 0;
 	int r = read_zombies(init, &zombies, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++)
-		if (has_leader(zombies, count, &zombies[i]))
-			return zombies[i].pid;
+		if (has_leader(zombies, count, &zombies[i])) {
+			*ret = (struct unsettled_process){UNSETTLED_ZOMBIE, zombies[i].pid};
+			return 1;
+		}
 	return r;
 }
 
-int zombies_await(pid_t init, struct err *err)
+static int look_at_program(void *arg, pid_t pid)
 {
-	uint64_t deadline = proc_now_ms() + AWAIT_MS;
-	pid_t one = zombies_find(init);
+	struct unsettled_process *found = arg;
+	char path[32], program[PATH_MAX];
+	auto_free char *status = NULL;
 
-	while (one > 0 && proc_now_ms() < deadline) {
-		(void)poll(NULL, 0, LOOK_MS); /* no one tells when somebody else's child is collected */
-		one = zombies_find(init);
+	(void)str_print(path, sizeof(path), "/proc/%d/exe", pid);
+	ssize_t len = readlink(path, program, sizeof(program) - 1);
+
+	if (len < (ssize_t)strlen(EXECUTOR))
+		return 0; /* it has ended */
+	program[len] = '\0';
+	if (strcmp(program + len - strlen(EXECUTOR), EXECUTOR) == 0 && status_read(pid, pid, &status) == 0)
+		*found = (struct unsettled_process){UNSETTLED_EXECUTOR, status_last(status, "NSpid")};
+	return 0;
+}
+
+int settle_look(const struct record *record, struct unsettled_process *ret)
+{
+	int r = look_at_zombies(record->init_pid, ret);
+
+	if (r != 0)
+		return r;
+	ret->pid = 0;
+	r = cgroup_each_pid(record->cgroup, look_at_program, ret);
+	return r < 0 ? r : ret->pid > 0;
+}
+
+int settle_await(const struct record *record, unsigned timeout_ms, struct err *err)
+{
+	uint64_t deadline = proc_now_ms() + timeout_ms;
+	struct unsettled_process one;
+	int r = settle_look(record, &one);
+
+	while (r > 0 && proc_now_ms() < deadline) {
+		(void)poll(NULL, 0, LOOK_MS); /* nobody tells when somebody else's child is collected */
+		r = settle_look(record, &one);
 	}
-	if (one < 0)
-		return err_num(err, one, "look at what init has to collect");
-	if (one == 0)
+	if (r < 0)
+		return err_num(err, r, "look at the guest's processes");
+	if (r == 0)
 		return 0;
+	if (one.kind == UNSETTLED_EXECUTOR) {
+		(void)err_set(err, ERR_FAILED, "carry process %d: systemd is about to start a unit by it", one.pid);
+		return err_hint(err, "try again when the unit has started");
+	}
 	(void)err_set(err, ERR_FAILED, "carry process %d: it has ended, the leader of its session too, and init collects neither",
-		      one);
+		      one.pid);
 	return err_hint(err, "an init that waits for its children is needed");
 }
