@@ -1,6 +1,6 @@
 /* isle-criu.so, preloaded into criu: lends it the guest's own user of the host, to make the guest's user namespace and, where root
- * lacks CAP_SYS_RESOURCE, to read the limits of processes in it; has it join that namespace instead where it was kept; and lets
- * what it restores not outlive it. */
+ * lacks CAP_SYS_RESOURCE, to read the limits of processes in it; has it join that namespace instead where it was kept; has it carry
+ * what a ramfs holds; and lets what it restores not outlive it. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -259,9 +260,85 @@ long ptrace(enum __ptrace_request request, ...)
 	return libc_ptrace()(request, pid, address, data);
 }
 
+/* criu makes a ramfs again, but empty; of a tmpfs it carries what is in it. systemd has credentials in the one where the kernel
+ * lets it not have the other. The words are of one length. */
+static void call_ramfs_tmpfs(char *text)
+{
+	static const char from[] = " - ramfs ", to[] = " - tmpfs ";
+
+	for (char *at = text; (at = strstr(at, from)); at += sizeof(to) - 1)
+		__builtin_memcpy(at, to, sizeof(to) - 1);
+}
+
+/* The whole file, NUL-terminated; NULL when it cannot be had. *ret_len: of the text. */
+static char *read_whole(int fd, size_t *ret_len)
+{
+	size_t size = 65536, len = 0;
+	char *text = malloc(size);
+
+	while (text) {
+		ssize_t n = read(fd, text + len, size - len - 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			free(text);
+			return NULL;
+		}
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (size - len > 1)
+			continue;
+		char *more = realloc(text, size *= 2);
+
+		if (!more)
+			free(text);
+		text = more;
+	}
+	if (text)
+		text[len] = '\0';
+	*ret_len = len;
+	return text;
+}
+
+/* A copy of the list of mounts that says so. Where that cannot be made, none: criu then ends, and says that it could not open it.
+ */
+static int mounts_for_dump(int fd, int flags)
+{
+	size_t len = 0, written = 0;
+	char *text = read_whole(fd, &len);
+	int copy = text ? memfd_create("mountinfo", flags & O_CLOEXEC ? MFD_CLOEXEC : 0) : -1;
+
+	if (text)
+		call_ramfs_tmpfs(text);
+	while (copy >= 0 && written < len) {
+		ssize_t n = write(copy, text + written, len - written);
+
+		if (n > 0) {
+			written += (size_t)n;
+		} else if (errno != EINTR) {
+			close(copy);
+			copy = -1;
+		}
+	}
+	free(text);
+	close(fd);
+	if (copy >= 0)
+		(void)lseek(copy, 0, SEEK_SET);
+	return copy;
+}
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 static bool is_id_map(const char *path)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *name = last_part(path);
 
 	return strcmp(name, "uid_map") == 0 || strcmp(name, "gid_map") == 0;
 }
@@ -281,6 +358,11 @@ int openat64(int folder, const char *path, int flags, ...)
 	}
 	if ((flags & O_ACCMODE) != O_RDONLY && getenv(CRIU_SHIM_JOIN) && is_id_map(path))
 		return libc_openat()(AT_FDCWD, "/dev/null", flags);
+	if (getenv(CRIU_SHIM_DUMPS) && (flags & (O_ACCMODE | O_PATH)) == O_RDONLY && strcmp(last_part(path), "mountinfo") == 0) {
+		int mounts = libc_openat()(folder, path, flags);
+
+		return mounts < 0 ? mounts : mounts_for_dump(mounts, flags);
+	}
 	if (!getenv(CRIU_SHIM_RESTORES) || flags & (O_NONBLOCK | O_PATH | O_CREAT | O_DIRECTORY))
 		return libc_openat()(folder, path, flags, mode);
 	int fd = libc_openat()(folder, path, flags | O_NONBLOCK);

@@ -372,10 +372,9 @@ static _Noreturn void become_criu(const struct talk *talk, const struct criu_pro
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	else
 		(void)setsid();
-	if ((job->restore || !host_get()->cap_sys_resource) && find_shim(program, preload, sizeof(preload)))
+	if (find_shim(program, preload, sizeof(preload)))
 		env[count++] = preload;
-	if (job->restore)
-		env[count++] = CRIU_SHIM_RESTORES "=1";
+	env[count++] = job->restore ? CRIU_SHIM_RESTORES "=1" : CRIU_SHIM_DUMPS "=1";
 	if (job->owner && str_print(owner, sizeof(owner), CRIU_SHIM_OWNER "=%u", job->owner) == 0)
 		env[count++] = owner;
 	for (size_t i = 0; i < job->inherit_count; i++)

@@ -8,5 +8,8 @@
  * already. */
 #define CRIU_SHIM_JOIN "ISLE_CRIU_JOIN"
 
+/* In the environment of a criu that dumps: it sees a ramfs as a tmpfs. */
+#define CRIU_SHIM_DUMPS "ISLE_CRIU_DUMPS"
+
 /* In the environment of a criu that restores: the processes that it holds end with it, before they have run. */
 #define CRIU_SHIM_RESTORES "ISLE_CRIU_RESTORES"

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +19,7 @@
 #include "../base/str.h"
 #include "steps.h"
 
+#define CREDENTIALS "/run/credentials"
 #define RESOLV_MAX  65536
 #define RESOLV_MARK "# written by isle at each start; make it your own by removing this line\n"
 
@@ -154,6 +156,20 @@ static int write_settings(const char *folder, const char *section, unsigned vers
 	return write_new(folder, "10-isle.conf", text.data, err);
 }
 
+/* Until systemd 257 at least a unit's credentials are mounted in a mount namespace of their own, and come to the unit by
+ * propagation. All else is private: of shared mounts criu can make only some again. */
+static int share_credentials(struct err *err)
+{
+	int r = path_make(CREDENTIALS, 0755, err);
+
+	if (r < 0)
+		return r;
+	if (mount("none", CREDENTIALS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m,nr_inodes=4k") < 0 ||
+	    mount(NULL, CREDENTIALS, NULL, MS_SHARED, NULL) < 0)
+		return err_sys(err, "mount " CREDENTIALS " in the guest");
+	return 0;
+}
+
 int step_files(struct run *run, struct err *err)
 {
 	const struct spec *spec = run->spec;
@@ -165,6 +181,8 @@ int step_files(struct run *run, struct err *err)
 	if (r == 0)
 		r = write_resolv_conf(run, err);
 	find_init_kind(run);
+	if (r == 0 && strcmp(run->init_kind, "systemd") == 0)
+		r = share_credentials(err);
 	if (r == 0 && spec->guest.checkpoint_ready && !spec->security.nesting && strcmp(run->init_kind, "systemd") == 0) {
 		unsigned version = systemd_version();
 
