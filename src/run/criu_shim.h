@@ -1,4 +1,4 @@
-/* What criu and the library that isle preloads into it (criu_shim.c) agree on. */
+/* What criu and the library that isle preloads into it (criu_shim/shim.c) agree on. */
 #pragma once
 
 /* In criu's environment: the user, a number, who is to own the user namespace that a restore makes. */

@@ -258,7 +258,7 @@ static int note_awake(struct work *work, struct err *err)
 }
 
 /* They have given those up, and none runs yet: criu holds them, who would not be kept by our answer from letting them go, and would
- * take them along if it were killed (criu_shim.c). Now their control group holds them too. */
+ * take them along if it were killed (criu_shim/shim.c). Now their control group holds them too. */
 static int before_they_run(struct work *work, struct err *err)
 {
 	struct run *run = work->run;
@@ -403,7 +403,7 @@ static void prepare_kept(struct run *run, const struct workshop *shop)
 	step_kept_undo(run);
 }
 
-/* Of the user namespace's first process two are our children, init and the one that joined it (criu_shim.c). */
+/* Of the user namespace's first process two are our children, init and the one that joined it (criu_shim/shim.c). */
 static void reap_others(const struct work *work)
 {
 	siginfo_t ended = {0};

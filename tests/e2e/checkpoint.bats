@@ -217,6 +217,22 @@ inside() { isle exec "$1" -- sh -c "$2"; }
 	done
 }
 
+@test "checkpoint: what file systems in memory hold is carried, of a ramfs too, and how their folders are" {
+	isle exec one -- sh -c 'mkdir -p /mnt/empty /mnt/full /mnt/ram
+		mount -t tmpfs none /mnt/empty; mount -t tmpfs none /mnt/full; mount -t ramfs none /mnt/ram
+		chown 7:8 /mnt/empty; chmod 1751 /mnt/empty; touch -d "2020-01-02 03:04:05" /mnt/empty
+		for at in full ram; do echo text >/mnt/$at/file; chmod 640 /mnt/$at/file; chown 9:9 /mnt/$at/file; ln -s file /mnt/$at/link; done
+		chmod 500 /mnt/ram; mount -o remount,ro /mnt/ram'
+	look() { isle exec one -- sh -c 'cd /mnt; stat -c "%n %F %a %u %g %Y" empty full/* ram ram/*; cat full/link ram/link; touch ram/more 2>&1 || :'; }
+	before=$(look)
+	for _ in 1 2; do
+		isle checkpoint -q one
+		isle start one
+		is 'what they hold' "$before" "$(look)"
+	done
+	isle exec one -- umount /mnt/empty /mnt/full /mnt/ram
+}
+
 @test "checkpoint: who watches for pressure is named" {
 	isle exec one -- test -e /sys/fs/cgroup/cpu.pressure || skip 'this kernel tells of no pressure'
 	isle exec one -- sh -c 'mkdir -p /sys/fs/cgroup/own; sleep 1000 </dev/null >/dev/null 2>&1 3<>/sys/fs/cgroup/own/cpu.pressure & echo $! >/tmp/watcher'

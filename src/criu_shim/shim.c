@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -24,10 +23,12 @@
 #include <linux/nsfs.h>
 #include <linux/sched.h>
 
-#include "run/criu_shim.h"
+#include "../run/criu_shim.h"
+#include "shim.h"
 
 #define ARGUMENTS 6
 
+typedef int (*execvp_function)(const char *file, char *const argv[]);
 typedef long (*syscall_function)(long number, ...);
 typedef int (*openat_function)(int folder, const char *path, int flags, ...);
 typedef long (*ptrace_function)(enum __ptrace_request request, ...);
@@ -68,6 +69,16 @@ static openat_function libc_openat(void)
 {
 	static openat_function known;
 	void *found = known ? NULL : own_of_libc("openat64");
+
+	if (!known)
+		__builtin_memcpy(&known, &found, sizeof(found));
+	return known;
+}
+
+static execvp_function libc_execvp(void)
+{
+	static execvp_function known;
+	void *found = known ? NULL : own_of_libc("execvp");
 
 	if (!known)
 		__builtin_memcpy(&known, &found, sizeof(found));
@@ -260,75 +271,6 @@ long ptrace(enum __ptrace_request request, ...)
 	return libc_ptrace()(request, pid, address, data);
 }
 
-/* criu makes a ramfs again, but empty; of a tmpfs it carries what is in it. systemd has credentials in the one where the kernel
- * lets it not have the other. The words are of one length. */
-static void call_ramfs_tmpfs(char *text)
-{
-	static const char from[] = " - ramfs ", to[] = " - tmpfs ";
-
-	for (char *at = text; (at = strstr(at, from)); at += sizeof(to) - 1)
-		__builtin_memcpy(at, to, sizeof(to) - 1);
-}
-
-/* The whole file, NUL-terminated; NULL when it cannot be had. *ret_len: of the text. */
-static char *read_whole(int fd, size_t *ret_len)
-{
-	size_t size = 65536, len = 0;
-	char *text = malloc(size);
-
-	while (text) {
-		ssize_t n = read(fd, text + len, size - len - 1);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			free(text);
-			return NULL;
-		}
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (size - len > 1)
-			continue;
-		char *more = realloc(text, size *= 2);
-
-		if (!more)
-			free(text);
-		text = more;
-	}
-	if (text)
-		text[len] = '\0';
-	*ret_len = len;
-	return text;
-}
-
-/* A copy of the list of mounts that says so. Where that cannot be made, none: criu then ends, and says that it could not open it.
- */
-static int mounts_for_dump(int fd, int flags)
-{
-	size_t len = 0, written = 0;
-	char *text = read_whole(fd, &len);
-	int copy = text ? memfd_create("mountinfo", flags & O_CLOEXEC ? MFD_CLOEXEC : 0) : -1;
-
-	if (text)
-		call_ramfs_tmpfs(text);
-	while (copy >= 0 && written < len) {
-		ssize_t n = write(copy, text + written, len - written);
-
-		if (n > 0) {
-			written += (size_t)n;
-		} else if (errno != EINTR) {
-			close(copy);
-			copy = -1;
-		}
-	}
-	free(text);
-	close(fd);
-	if (copy >= 0)
-		(void)lseek(copy, 0, SEEK_SET);
-	return copy;
-}
-
 static const char *last_part(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -378,4 +320,12 @@ int openat64_2(int folder, const char *path, int flags) __asm__("__openat64_2");
 int openat64_2(int folder, const char *path, int flags)
 {
 	return openat64(folder, path, flags);
+}
+
+/* In libc's place, in a child of criu's that is to become a program. */
+int execvp(const char *file, char *const argv[])
+{
+	if (strcmp(file, "tar") == 0)
+		tar_prepare((char **)argv);
+	return libc_execvp()(file, argv);
 }
