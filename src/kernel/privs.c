@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
@@ -70,6 +71,8 @@ static const struct capability {
 				    "choosing pids and reading map_files serves a checkpointer, which is the host"},
 };
 
+#define KEYS_GONE_MS     5000
+#define KEYS_PAUSE_MS    20
 #define CAPABILITY_COUNT (sizeof(capabilities) / sizeof(capabilities[0]))
 #define WORD_MAX_LEN     64
 #define BLANKS           " \t\r\n,"
@@ -224,11 +227,16 @@ int privs_raise(struct err *err)
 	return 0;
 }
 
+/* The kernel takes its time to remove the keys of the guest's last run, which count for the same user. */
 int privs_own_keyring(struct err *err)
 {
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS)
-		return err_sys(err, "make a session keyring");
-	return 0;
+	for (int waited = 0;; waited += KEYS_PAUSE_MS) {
+		if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS)
+			return 0;
+		if (errno != EDQUOT || waited >= KEYS_GONE_MS)
+			return err_sys(err, "make a session keyring");
+		(void)poll(NULL, 0, KEYS_PAUSE_MS);
+	}
 }
 
 int privs_hide(struct err *err)
