@@ -49,6 +49,7 @@ struct search {
 	size_t count;
 	ino_t init_ns[KINDS];
 	dev_t queues;
+	const char *init_mounts;
 	char root[24];        /* device of the root file system whose mounts must be nodev, "" for none */
 	ino_t seen[SEEN_MAX]; /* mount namespaces */
 	size_t seen_count;
@@ -131,6 +132,10 @@ static void look_at_mounts(struct search *search, pid_t pid, const char *status)
 		search->seen[search->seen_count++] = own;
 	auto_free char *text = mounts_of(pid);
 
+	if (text && search->init_mounts && preflight_mounts_part(text, search->init_mounts, point, sizeof(point))) {
+		(void)str_print(what, sizeof(what), "its %s is part of a tmpfs that is mounted nowhere whole", point);
+		add(search, pid, status, what, "for a unit set PrivateTmp=yes, or PrivateTmp=no");
+	}
 	if (!text || !search->root[0] || !preflight_mounts_bare(text, search->root, point, sizeof(point)))
 		return;
 	(void)str_print(what, sizeof(what), "its mount %s lacks the 'nodev' of the root", point);
@@ -211,7 +216,9 @@ static int look(void *arg)
 		return r;
 	for (size_t i = 0; i < KINDS; i++)
 		search.init_ns[i] = namespace_of(init, kind_table[i].file);
-	auto_free char *mounts = findings->record->ids ? mounts_of(init) : NULL;
+	auto_free char *mounts = findings->record->ids ? mounts_of(init) : NULL, *init_mounts = mounts_of(init);
+
+	search.init_mounts = init_mounts;
 
 	if (mounts)
 		preflight_mounts_root(mounts, search.root, sizeof(search.root));

@@ -8,5 +8,9 @@
  * nodev. Its path goes to ret. */
 bool preflight_mounts_bare(char *mountinfo, const char *device, char *ret, size_t size);
 
+/* Looks through a process's mountinfo for a part of a tmpfs that is mounted whole nowhere in it, and that init (of_init: its
+ * mountinfo) has nothing of: criu finds no beginning of it. Its path goes to ret. */
+bool preflight_mounts_part(const char *mountinfo, const char *of_init, char *ret, size_t size);
+
 /* The root file system's device in the mountinfo of a guest's init, "" when it is not mounted nodev. */
 void preflight_mounts_root(char *mountinfo, char *ret, size_t size);

@@ -43,7 +43,7 @@ up() {
 	isle exec "$1" -- systemd-run -q -u sandboxed -p DynamicUser=yes -p ProtectSystem=strict -p PrivateTmp=yes -p PrivateDevices=yes \
 		-p NoNewPrivileges=yes -p StateDirectory=sandboxed sh -c 'while :; do date >/var/lib/sandboxed/now; sleep 1; done'
 	isle exec "$1" -- systemd-run -q -u netless -p PrivateNetwork=yes sleep infinity
-	isle exec "$1" -- systemd-run -q -u trusted -p DynamicUser=yes -p SetCredential=word:hidden -p StateDirectory=trusted sh -c '
+	isle exec "$1" -- systemd-run -q -u trusted -p DynamicUser=yes -p PrivateTmp=yes -p SetCredential=word:hidden -p StateDirectory=trusted sh -c '
 		while :; do cp "$CREDENTIALS_DIRECTORY/word" /var/lib/trusted/seen; sleep 0.3; done'
 	# Groups that systemd gives to a user, with limits of theirs.
 	isle exec "$1" -- systemd-run -q -u given -p User=daemon -p Delegate=yes -p TasksMax=50 -p MemoryMax=200M -p CPUWeight=50 sh -c '
@@ -62,7 +62,7 @@ picture() {
 		hostname
 		ip -o address | sed "s/ tentative//; s/ *[\\\\] *valid_lft.*//; s/^[0-9]*: //"
 		ip route; ip -6 route | grep -v "^fe80\|expires" | sort
-		cut -d" " -f4- /proc/1/mountinfo | sed "s|^/[0-9]* /dev/console|/dev/console|; s/ shared:[0-9]*//; s/ master:[0-9]*//" | sort
+		cut -d" " -f4- /proc/1/mountinfo | sed "s|\(/run/credentials/[^ ]*\) .*|\1|; s|^/[0-9]* /dev/console|/dev/console|; s/ shared:[0-9]*//; s/ master:[0-9]*//" | sort
 		find /sys/fs/cgroup -mindepth 1 -printf "%y %m %u %g %p\n" | grep -v "\.scope\|user.slice\|systemd-tmpfiles" | sort
 		find /sys/fs/cgroup -mindepth 1 \( -name "*.max" -o -name "*.weight" -o -name "*.subtree_control" -o -name "*.controllers" \) \
 			-exec grep -H "" {} + | grep -v "\.scope\|user.slice\|systemd-tmpfiles" | sort

@@ -171,11 +171,28 @@ static void test_mounts_without_nodev(void **state)
 	assert_null(strchr(point, '\033'));
 }
 
+static void test_parts_of_mounts(void **state)
+{
+	const char *part = "40 30 0:70 /var-tmp /var/t\033 rw shared:9 - tmpfs tmpfs rw\n";
+	auto_free char *whole = str_format("%s41 30 0:70 / /tmp rw - tmpfs tmpfs rw\n", part);
+	char point[40];
+
+	(void)state;
+	assert_true(preflight_mounts_part(part, ROOT OTHER, point, sizeof(point)));
+	assert_true(strncmp(point, "/var/t", 6) == 0);
+	assert_null(strchr(point, '\033'));
+	assert_false(preflight_mounts_part(whole, ROOT OTHER, point, sizeof(point)));
+	assert_false(preflight_mounts_part(part, part, point, sizeof(point))); /* init has it too: it is the host's */
+	assert_false(preflight_mounts_part("42 30 0:51 /etc /srv rw - overlay isle rw\n", OTHER, point, sizeof(point)));
+	assert_false(preflight_mounts_part(ROOT OTHER "43 30 0:70 /x\n\n", OTHER, point, sizeof(point)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_lines),
 		cmocka_unit_test(test_mounts_without_nodev),
+		cmocka_unit_test(test_parts_of_mounts),
 		cmocka_unit_test(test_what_is_an_error),
 		scratch_test(test_the_meaning_wins),
 		scratch_test(test_what_passes),
