@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "../../src/base/clean.h"
+#include "../../src/base/str.h"
 #include "../../src/run/criu_log.h"
 #include "../../src/run/preflight_mounts.h"
 #include "scratch.h"
