@@ -62,7 +62,7 @@ picture() {
 		hostname
 		ip -o address | sed "s/ tentative//; s/ *[\\\\] *valid_lft.*//; s/^[0-9]*: //"
 		ip route; ip -6 route | grep -v "^fe80\|expires" | sort
-		cut -d" " -f4- /proc/1/mountinfo | sed "s|\(/run/credentials/[^ ]*\) .*|\1|; s|^/[0-9]* /dev/console|/dev/console|; s/ shared:[0-9]*//; s/ master:[0-9]*//" | sort
+		cut -d" " -f4- /proc/1/mountinfo | sed "s|\(/run/credentials/[^ ]*\) .*|\1|; s|^/[0-9]* /dev/console|/dev/console|; s/ shared:[0-9]*//; s/ master:[0-9]*//; /console-getty/d" | sort
 		find /sys/fs/cgroup -mindepth 1 -printf "%y %m %u %g %p\n" | grep -v "\.scope\|user.slice\|systemd-tmpfiles" | sort
 		find /sys/fs/cgroup -mindepth 1 \( -name "*.max" -o -name "*.weight" -o -name "*.subtree_control" -o -name "*.controllers" \) \
 			-exec grep -H "" {} + | grep -v "\.scope\|user.slice\|systemd-tmpfiles" | sort
