@@ -44,7 +44,7 @@ up() {
 		-p NoNewPrivileges=yes -p StateDirectory=sandboxed sh -c 'while :; do date >/var/lib/sandboxed/now; sleep 1; done'
 	isle exec "$1" -- systemd-run -q -u netless -p PrivateNetwork=yes sleep infinity
 	isle exec "$1" -- systemd-run -q -u trusted -p DynamicUser=yes -p PrivateTmp=yes -p SetCredential=word:hidden -p StateDirectory=trusted sh -c '
-		while :; do cp "$CREDENTIALS_DIRECTORY/word" /var/lib/trusted/seen; sleep 0.3; done'
+		while :; do cat "$CREDENTIALS_DIRECTORY/word" >/var/lib/trusted/seen; sleep 0.3; done'
 	# Groups that systemd gives to a user, with limits of theirs.
 	isle exec "$1" -- systemd-run -q -u given -p User=daemon -p Delegate=yes -p TasksMax=50 -p MemoryMax=200M -p CPUWeight=50 sh -c '
 		mkdir "/sys/fs/cgroup/system.slice/given.service/own" && exec sleep infinity'
