@@ -92,8 +92,10 @@ int kept_pin(const struct guest *guest, const struct record *record, const char 
 {
 	const struct store *store = guest->store;
 	char path[sizeof(FOLDER) + STORE_NAME_MAX];
+	auto_close int stale = open_folder(store, guest->name);
 
-	kept_drop(store, guest->name);
+	if (stale >= 0)
+		let_go(store, guest->name, stale); /* not its links: they are this guest's */
 	int r = str_print(path, sizeof(path), FOLDER "%s", guest->name);
 	if (r < 0 || mkdirat(store->run_fd, path, 0700) < 0)
 		return r < 0 ? err_num(err, r, "name the folder of what is kept") : err_sys(err, "mkdir %s/%s", store->run, path);

@@ -38,6 +38,7 @@
 #include "preflight.h"
 #include "preflight_links.h"
 #include "settle.h"
+#include "streams.h"
 #include "repair.h"
 #include "run.h"
 #include "stop.h"
@@ -96,14 +97,17 @@ static int save_disk(struct dump *dump, struct err *err)
 	return storage->save(dump->guest->dir_fd, disk, err);
 }
 
-/* Likewise: its groups, with what criu would not keep of them. */
-static int save_groups(const struct dump *dump, struct err *err)
+/* Likewise: its groups and its init's sockets, with what criu would not keep of them. */
+static int save_besides(const struct dump *dump, struct err *err)
 {
 	auto_free char *text = NULL;
-	int r = cgroup_save(dump->record.cgroup, (uid_t)dump->record.ids, &text, err);
+	auto_close int images = openat(dump->place.fd, CHECKPOINT_IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = images < 0 ? err_sys(err, "open the checkpoint's folder of images")
+			   : cgroup_save(dump->record.cgroup, (uid_t)dump->record.ids, &text, err);
 
-	return r < 0 ? r
-		     : file_replace_quick(dump->place.fd, CHECKPOINT_IMAGES "/" CHECKPOINT_GROUPS, text, strlen(text), 0600, err);
+	if (r == 0)
+		r = file_replace_quick(images, CHECKPOINT_GROUPS, text, strlen(text), 0600, err);
+	return r < 0 ? r : streams_save(&dump->record, images, err);
 }
 
 /* criu holds all that it saves: nobody else may change that meanwhile, nor may the guest have done so since it was looked at. */
@@ -141,7 +145,7 @@ static int on_notice(void *arg, const char *what, pid_t pid, struct err *err)
 		return 0;
 	int r = nobody_came(dump, pid, err);
 	if (r == 0)
-		r = save_groups(dump, err);
+		r = save_besides(dump, err);
 	if (r == 0 && dump->request->leave_running)
 		r = save_disk(dump, err);
 	dump->done_ns = now_ns();

@@ -35,6 +35,7 @@
 #include "restore_clone.h"
 #include "restore_kept.h"
 #include "steps.h"
+#include "streams.h"
 #include "workshop.h"
 
 #define LOG_NAME "restore.log"
@@ -120,9 +121,10 @@ int step_holder(struct run *run, struct err *err)
 struct work {
 	struct run *run;
 	struct workshop shop;
-	char *groups; /* as cgroup_save tells them */
-	pid_t init;   /* once criu has told it */
-	bool held;    /* they stand still by their control group, and are as they should be */
+	char *groups;  /* as cgroup_save tells them */
+	char *sockets; /* and streams_save, NULL: it had none to tell */
+	pid_t init;    /* once criu has told it */
+	bool held;     /* they stand still by their control group, and are as they should be */
 };
 
 void step_restore_undo(struct run *run)
@@ -158,6 +160,7 @@ static int make_groups(struct work *work, int images, struct err *err)
 {
 	int r = file_read(images, CHECKPOINT_GROUPS, GROUPS_MAX, &work->groups, NULL);
 
+	(void)file_read(images, STREAMS_IMAGE, GROUPS_MAX, &work->sockets, NULL); /* only of systemd */
 	return r < 0 ? err_num(err, r, "read the checkpoint's list of control groups") : put_groups_back(work, CGROUP_MAKE, err);
 }
 
@@ -235,6 +238,8 @@ static int on_made(struct work *work, struct err *err)
 		r = bound_namespaces(run, work->init, err);
 	if (r == 0)
 		r = run->restore->source ? restore_clone_settle(run, work->init, err) : readdress(work, err);
+	if (r == 0 && work->sockets)
+		streams_renumber(run, work->init, work->sockets);
 	if (r < 0)
 		return r;
 	return run->kept.netns >= 0 ? network_wake(run, err) : network_bring_home(run, work->shop.netns, err);
@@ -428,5 +433,6 @@ int step_restore(struct run *run, struct err *err)
 	workshop_clear_group(run);
 	checkpoint_unpacked_drop(run->guest);
 	free(work.groups);
+	free(work.sockets);
 	return r;
 }

@@ -45,6 +45,7 @@ up() {
 	isle exec "$1" -- systemd-run -q -u netless -p PrivateNetwork=yes sleep infinity
 	isle exec "$1" -- systemd-run -q -u trusted -p DynamicUser=yes -p PrivateTmp=yes -p SetCredential=word:hidden -p StateDirectory=trusted sh -c '
 		while :; do cat "$CREDENTIALS_DIRECTORY/word" >/var/lib/trusted/seen; sleep 0.3; done'
+	isle exec "$1" -- systemd-run -q -u noisy sh -c 'while sleep 0.3; do i=$((i + 1)); echo "noise $i"; done'
 	# Groups that systemd gives to a user, with limits of theirs.
 	isle exec "$1" -- systemd-run -q -u given -p User=daemon -p Delegate=yes -p TasksMax=50 -p MemoryMax=200M -p CPUWeight=50 sh -c '
 		mkdir "/sys/fs/cgroup/system.slice/given.service/own" && exec sleep infinity'
@@ -76,6 +77,8 @@ picture() {
 	done
 }
 
+noise_of() { isle exec "$1" -- journalctl -q -u noisy -n 1 -o cat --no-pager; }
+
 # No unit has failed, one can be restarted, the journal takes a line, the console answers.
 healthy() {
 	local mark=$RANDOM-$RANDOM
@@ -89,6 +92,10 @@ healthy() {
 	isle exec "$1" -- systemctl restart systemd-logind "${unit:-systemd-journald}"
 	is unit active "$(isle exec "$1" -- systemctl is-active "${unit:-systemd-journald}")"
 	is 'sandboxed unit' active "$(isle exec "$1" -- systemctl is-active sandboxed)"
+	# Also by a journal that was started anew, what units say is heard.
+	noise=$(noise_of "$1")
+	more_noise() { [ "$(noise_of "$1")" != "$noise" ]; }
+	wait_until 10 more_noise "$1"
 	isle exec "$1" -- logger -t e2e "line $mark"
 	logged() { isle exec "$1" -- journalctl -q -t e2e --no-pager | grep -q "line $mark"; }
 	wait_until 10 logged "$1"

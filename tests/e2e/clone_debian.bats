@@ -7,6 +7,7 @@ setup_file() {
 	has_criu && [ "$E2E_DEBIAN" = yes ] || return 0
 	make_debian one
 	isle start --wait one
+	isle exec one -- systemd-run -q -u noisy sh -c 'while sleep 0.3; do i=$((i + 1)); echo "noise $i"; done'
 }
 
 teardown() {
@@ -50,6 +51,12 @@ ssh_key_shown() {
 	is_whole w-1
 	is_whole w-2
 	is_whole one
+	noise_of() { isle exec "$1" -- journalctl -q -u noisy -n 1 -o cat --no-pager; }
+	more_noise() { [ "$(noise_of "$1")" != "$noise" ]; }
+	for name in one w-1 w-2; do
+		noise=$(noise_of "$name")
+		wait_until 10 more_noise "$name"
+	done
 	command -v ssh-keyscan >/dev/null || skip 'ssh-keyscan is not installed'
 	own() { [ "$(ssh_key_shown "$1")" = "$(isle exec "$1" -- awk '{ print $2 }' /etc/ssh/ssh_host_ed25519_key.pub)" ]; }
 	for name in one w-1 w-2; do wait_until 10 own "$name"; done

@@ -192,14 +192,10 @@ static void test_parts_of_mounts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_lines),
-		cmocka_unit_test(test_mounts_without_nodev),
-		cmocka_unit_test(test_parts_of_mounts),
-		cmocka_unit_test(test_what_is_an_error),
-		scratch_test(test_the_meaning_wins),
-		scratch_test(test_what_passes),
-		scratch_test(test_the_first_error_else),
-		scratch_test(test_no_log),
+		cmocka_unit_test(test_known_lines),      cmocka_unit_test(test_mounts_without_nodev),
+		cmocka_unit_test(test_parts_of_mounts),  cmocka_unit_test(test_what_is_an_error),
+		scratch_test(test_the_meaning_wins),     scratch_test(test_what_passes),
+		scratch_test(test_the_first_error_else), scratch_test(test_no_log),
 		scratch_test(test_hostile_text),
 	};
 
