@@ -245,8 +245,9 @@ nothing_of_criu() {
 }
 
 @test "failure: a file that a process has open is a fifo when the guest wakes" {
-	isle exec one -- sh -c 'echo text >/root/read; echo text >/root/written
-		sleep 10000 </root/read >/dev/null 2>&1 & echo $! >/tmp/holders; sleep 10000 >>/root/written 2>/dev/null </dev/null & echo $! >>/tmp/holders'
+	isle exec one -- sh -c 'echo text >/root/read; echo text >/root/written; mkfifo /root/never
+		(exec 4<>/root/never 5</root/read; read -r _ <&4) >/dev/null 2>&1 </dev/null & echo $! >/root/holders
+		(exec 4<>/root/never 5>>/root/written; read -r _ <&4) >/dev/null 2>&1 </dev/null & echo $! >>/root/holders'
 	for name in read written; do
 		isle checkpoint -q one
 		file=$(find "$ISLE_PATH/guests/one" -path "*/root/$name" -print -quit)
@@ -260,7 +261,7 @@ nothing_of_criu() {
 		mv "$E2E_ROOT/aside" "$file"
 		isle start one
 	done
-	isle exec one -- sh -c 'kill $(cat /tmp/holders)'
+	isle exec one -- sh -c 'kill $(cat /root/holders)'
 }
 
 @test "failure: a mount that the config has no more" {
