@@ -365,7 +365,9 @@ start_anew() {
 }
 
 @test "failure: a terminal that was lost with a monitor is named beforehand" {
-	kill -KILL "$(monitor_pid one)"
+	watching=$(monitor_pid one)
+	kill -KILL "$watching"
+	wait_until 10 gone "$watching"
 	works isle exec one -- true
 	for check in --check ''; do
 		# shellcheck disable=SC2086 # no word, or one
