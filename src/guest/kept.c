@@ -22,7 +22,7 @@
 #include "kept.h"
 
 #define FOLDER   ".kept-"
-#define NOTE     "note" /* the checkpoint's id, the first of the guest's ids, and the host's ends of its links, one a line */
+#define NOTE     "note" /* lines: the checkpoint's id, the first of the guest's ids, of each link its host's end and its name inside */
 #define NOTE_MAX 4096
 
 static int open_folder(const struct store *store, const char *name)
@@ -83,7 +83,7 @@ static int write_note(int folder, const struct record *record, const char *id, s
 	buf_addf(&text, "%s\n%llu\n", id, (unsigned long long)record->ids);
 	for (size_t i = 0; i < record->link_count; i++)
 		if (if_nametoindex(record->links[i].host))
-			buf_addf(&text, "%s\n", record->links[i].host);
+			buf_addf(&text, "%s %s\n", record->links[i].host, record->links[i].inside);
 	return text.failed ? err_num(err, ENOMEM, "note what of it is kept")
 			   : file_replace_quick(folder, NOTE, text.data, text.len, 0600, err);
 }
@@ -130,7 +130,16 @@ static char *next_line(char **rest)
 	return line && line[0] ? line : NULL;
 }
 
-static bool fits(int folder, const char *id, uint64_t ids)
+/* Ends are numbered as the config has the interfaces, which may be in another order now. */
+static bool has_link(const struct record *record, const char *host, const char *inside)
+{
+	for (size_t i = 0; inside && i < record->link_count; i++)
+		if (strcmp(record->links[i].host, host) == 0)
+			return strcmp(record->links[i].inside, inside) == 0;
+	return false;
+}
+
+static bool fits(int folder, const char *id, const struct record *record)
 {
 	auto_free char *text = NULL;
 	uint64_t had;
@@ -142,11 +151,14 @@ static bool fits(int folder, const char *id, uint64_t ids)
 	if (!line || strcmp(line, id) != 0)
 		return false;
 	line = next_line(&rest);
-	if (!line || str_to_u64(line, 0, UINT32_MAX, &had) < 0 || had != ids)
+	if (!line || str_to_u64(line, 0, UINT32_MAX, &had) < 0 || had != record->ids)
 		return false;
-	while ((line = next_line(&rest)))
-		if (!if_nametoindex(line))
+	while ((line = next_line(&rest))) {
+		const char *host = strsep(&line, " ");
+
+		if (!has_link(record, host, line) || !if_nametoindex(host))
 			return false;
+	}
 	return true;
 }
 
@@ -155,7 +167,7 @@ static bool has_one(const struct kept *kept, bool mapped)
 	return kept->netns >= 0 && (!mapped || kept->userns >= 0);
 }
 
-void kept_take(const struct guest *guest, const char *id, uint64_t ids, struct kept *ret)
+void kept_take(const struct guest *guest, const char *id, const struct record *record, struct kept *ret)
 {
 	const struct store *store = guest->store;
 	auto_close int folder = open_folder(store, guest->name);
@@ -163,12 +175,12 @@ void kept_take(const struct guest *guest, const char *id, uint64_t ids, struct k
 	*ret = (struct kept){.netns = -1, .userns = -1};
 	if (folder < 0)
 		return;
-	if (fits(folder, id, ids)) {
+	if (fits(folder, id, record)) {
 		ret->netns = open_namespace(folder, "net", CLONE_NEWNET);
-		ret->userns = ids ? open_namespace(folder, "user", CLONE_NEWUSER) : -1;
+		ret->userns = record->ids ? open_namespace(folder, "user", CLONE_NEWUSER) : -1;
 	}
 	/* Without the note nobody takes the links, which run from now on, for those of one that sleeps. */
-	if (!has_one(ret, ids != 0) || unlinkat(folder, NOTE, 0) < 0) {
+	if (!has_one(ret, record->ids != 0) || unlinkat(folder, NOTE, 0) < 0) {
 		kept_close(ret);
 		kept_drop(store, guest->name);
 		return;
@@ -198,7 +210,7 @@ static void delete_links(int folder)
 
 	line = line ? next_line(&rest) : NULL;
 	while (line && (line = next_line(&rest)) && count < RECORD_LINKS_MAX)
-		links[count++] = line;
+		links[count++] = strsep(&line, " ");
 	if (count && netlink_open(-1, &host, NULL) == 0)
 		(void)netlink_delete_all(host, links, count, NULL); /* they go with the namespace in any case */
 	netlink_free(host);

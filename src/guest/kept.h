@@ -19,8 +19,9 @@ struct kept {
 int kept_pin(const struct guest *guest, const struct record *record, const char *id, struct err *err);
 
 /* Takes them for one wake, whatever becomes of it: they last as long as the descriptors then. Only when they are of that
- * checkpoint, with those ids, and the links are all there. Where not, *ret has none, and what was held is dropped. */
-void kept_take(const struct guest *guest, const char *id, uint64_t ids, struct kept *ret);
+ * checkpoint, and the ids and links are those of the record, each with the end that it had; and all are there. Where not, *ret has
+ * none, and what was held is dropped. */
+void kept_take(const struct guest *guest, const char *id, const struct record *record, struct kept *ret);
 void kept_close(struct kept *kept);
 
 /* Lets go of what is held, links too; does nothing where nothing is. What cannot be let go is tried again by the next start. */

@@ -130,7 +130,7 @@ int step_kept(struct run *run, struct err *err)
 	if (!run->restore || !run->restore->asleep)
 		kept_drop(run->guest->store, run->guest->name);
 	else
-		kept_take(run->guest, run->restore->checkpoint.id, run->record.ids, &run->kept);
+		kept_take(run->guest, run->restore->checkpoint.id, &run->record, &run->kept);
 	return 0;
 }
 

@@ -149,6 +149,21 @@ marked() { isle exec one -- ip route | grep -q '^198.51.100.0/24'; }
 	ip link delete e2esecond
 }
 
+@test "kept: interfaces that the config has in another order keep their bridges" {
+	printf '[network]\ntype = bridge\nbridge = e2esecond\naddress4 = 10.231.7.1/24\nnat = no\n' >"$ISLE_PATH/networks/second"
+	chmod 644 "$ISLE_PATH/networks/second"
+	make_guest two --set network.eth1.type=bridge --set network.eth1.link=second
+	isle start two
+	isle checkpoint -q two
+	sed -i '/^\[network eth0\]$/d' "$ISLE_PATH/guests/two/config"
+	printf '[network eth0]\n' >>"$ISLE_PATH/guests/two/config"
+	isle start two
+	isle exec two -- ping -c 1 -W 2 10.231.7.1
+	isle exec two -- ping -c 1 -W 2 "$(isle exec two -- ip route | awk '/^default/ { print $3 }')"
+	isle destroy --force two
+	ip link delete e2esecond
+}
+
 @test "kept: of a privileged guest" {
 	make_guest strong --set security.privileged=yes
 	isle start strong

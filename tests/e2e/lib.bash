@@ -268,7 +268,7 @@ links_awake() {
 	local line
 	links_left | while read -r line; do
 		line=${line%%@*}
-		grep -qsxF "$line" "$ISLE_PATH"/run/.kept-*/note && [[ $(ip -o link show "$line") == *' state DOWN '* ]] &&
+		cut -d" " -f1 "$ISLE_PATH"/run/.kept-*/note 2>/dev/null | grep -qxF "$line" && [[ $(ip -o link show "$line") == *' state DOWN '* ]] &&
 			[ ! -e "/sys/class/net/$line/master" ] || printf '%s\n' "$line"
 	done
 }
