@@ -21,8 +21,9 @@
 #include "../kernel/netlink.h"
 #include "kept.h"
 
+/* The note has the checkpoint's id, the first of the guest's ids, and of each link its host's end and its name inside, a line each. */
 #define FOLDER   ".kept-"
-#define NOTE     "note" /* lines: the checkpoint's id, the first of the guest's ids, of each link its host's end and its name inside */
+#define NOTE     "note"
 #define NOTE_MAX 4096
 
 static int open_folder(const struct store *store, const char *name)
