@@ -21,7 +21,8 @@
 #include "../kernel/netlink.h"
 #include "kept.h"
 
-/* The note has the checkpoint's id, the first of the guest's ids, and of each link its host's end and its name inside, a line each. */
+/* The note has the checkpoint's id, the first of the guest's ids, and of each link its host's end and its name inside, a line each.
+ */
 #define FOLDER   ".kept-"
 #define NOTE     "note"
 #define NOTE_MAX 4096
