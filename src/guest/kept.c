@@ -19,6 +19,7 @@
 #include "../base/str.h"
 #include "../kernel/mount.h"
 #include "../kernel/netlink.h"
+#include "../kernel/ns.h"
 #include "kept.h"
 
 /* The note has the checkpoint's id, the first of the guest's ids, and of each link its host's end and its name inside, a line each.
@@ -90,6 +91,22 @@ static int write_note(int folder, const struct record *record, const char *id, s
 			   : file_replace_quick(folder, NOTE, text.data, text.len, 0600, err);
 }
 
+/* A link to another network of the guest, as a unit's own, criu makes with both ends; and that network ends with the guest. */
+static int stands_alone(const struct record *record, struct err *err)
+{
+	struct netlink *inside = NULL;
+	auto_close int netns = ns_open(record->init_pid, "net", err);
+	size_t ours = 0, all = 0;
+	int r = netns < 0 ? netns : netlink_open(netns, &inside, err);
+
+	for (size_t i = 0; i < record->link_count; i++)
+		ours += if_nametoindex(record->links[i].host) != 0;
+	if (r == 0)
+		r = netlink_count_away(inside, &all, err);
+	netlink_free(inside);
+	return r < 0 || all <= ours ? r : err_set(err, ERR_FAILED, "links lead from it to other networks in the guest");
+}
+
 int kept_pin(const struct guest *guest, const struct record *record, const char *id, struct err *err)
 {
 	const struct store *store = guest->store;
@@ -98,7 +115,10 @@ int kept_pin(const struct guest *guest, const struct record *record, const char 
 
 	if (stale >= 0)
 		let_go(store, guest->name, stale); /* not its links: they are this guest's */
-	int r = str_print(path, sizeof(path), FOLDER "%s", guest->name);
+	int r = stands_alone(record, err);
+	if (r < 0)
+		return r;
+	r = str_print(path, sizeof(path), FOLDER "%s", guest->name);
 	if (r < 0 || mkdirat(store->run_fd, path, 0700) < 0)
 		return r < 0 ? err_num(err, r, "name the folder of what is kept") : err_sys(err, "mkdir %s/%s", store->run, path);
 	auto_close int folder = open_folder(store, guest->name);

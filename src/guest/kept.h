@@ -15,7 +15,8 @@ struct kept {
 };
 
 /* While init lives: holds its namespaces by bind mounts below run/.kept-NAME until kept_take or kept_drop, or the host's end. id:
- * of the checkpoint that it is about to sleep in. After a failure nothing is held. */
+ * of the checkpoint that it is about to sleep in. After a failure nothing is held. That links lead from its network to others in
+ * the guest is one. */
 int kept_pin(const struct guest *guest, const struct record *record, const char *id, struct err *err);
 
 /* Takes them for one wake, whatever becomes of it: they last as long as the descriptors then. Only when they are of that

@@ -91,6 +91,9 @@ int netlink_move(struct netlink *here, int index, struct netlink *there, int the
 /* What link `index` is called and is; -ENODEV when there is none. */
 int netlink_get_by_index(struct netlink *nl, int index, char name[IFNAMSIZ], struct netlink_link *ret, struct err *err);
 
+/* How many links hang on one, or of veths have their other end, in another network. A list that changes disturb is a failure. */
+int netlink_count_away(struct netlink *nl, size_t *ret, struct err *err);
+
 /* Takes off what a link carries from network to network beside its own name: altnames, which are refused or lead to it there, and
  * the alias. -ENODEV when there is none. */
 int netlink_strip(struct netlink *nl, int index, struct err *err);

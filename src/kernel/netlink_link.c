@@ -126,6 +126,33 @@ int netlink_get_by_index(struct netlink *nl, int index, char name[IFNAMSIZ], str
 	return 0;
 }
 
+static void count_away(void *arg, struct nlmsghdr *header)
+{
+	struct netlink_link link = {.lower_namespace = -1};
+	struct link_answer answer = {.link = &link};
+
+	read_link(&answer, header);
+	if (link.lower_namespace >= 0)
+		++*(size_t *)arg;
+}
+
+int netlink_count_away(struct netlink *nl, size_t *ret, struct err *err)
+{
+	const struct ifinfomsg all = {.ifi_family = AF_UNSPEC};
+	size_t count = 0;
+	struct batch b;
+
+	batch_begin(&b, nl);
+	batch_add(&b, RTM_GETLINK, NLM_F_DUMP, &all, sizeof(all));
+	batch_put_u32(&b, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	batch_say(&b, 0, "list links");
+	int r = batch_send(&b, count_away, &count, err);
+
+	if (r == 0)
+		*ret = count;
+	return r;
+}
+
 int netlink_index(struct netlink *nl, const char *name)
 {
 	struct netlink_link link;

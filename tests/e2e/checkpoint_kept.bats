@@ -164,6 +164,21 @@ marked() { isle exec one -- ip route | grep -q '^198.51.100.0/24'; }
 	ip link delete e2esecond
 }
 
+@test "kept: not one that is linked to another network in the guest, as a unit's own" {
+	isle exec one -- sh -c '(exec unshare -n sh -c "mkfifo /tmp/wait; exec 4<>/tmp/wait; read -r _ <&4") >/dev/null 2>&1 </dev/null &
+		echo $! >/tmp/other; sleep 0.3
+		ip link add near type veth; ip link set veth0 netns "$(cat /tmp/other)"
+		ip address add 10.231.8.1/24 dev near; ip link set near up
+		nsenter -t "$(cat /tmp/other)" -n sh -c "ip address add 10.231.8.2/24 dev veth0; ip link set veth0 up"
+		ping -c 1 -W 2 10.231.8.2'
+	isle checkpoint -q one
+	is held 0 "$(held one)"
+	is links '' "$(links_left)"
+	isle start one
+	isle exec one -- ping -c 1 -W 2 10.231.8.2
+	isle exec one -- sh -c 'ip link delete near; kill "$(cat /tmp/other)"; rm /tmp/wait'
+}
+
 @test "kept: of a privileged guest" {
 	make_guest strong --set security.privileged=yes
 	isle start strong
