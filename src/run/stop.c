@@ -174,8 +174,11 @@ static int stop_running(struct run *run, const struct stop_request *request, str
 	/* Where the scope cannot be kept, what was used until now is put down in any case. */
 	if (run->host->systemd && !scope_hold(run))
 		step_record_undo(run);
-	(void)str_copy(run->record.phase, sizeof(run->record.phase), RECORD_STOPPING);
-	(void)record_save(run->guest->store, run->guest->name, &run->record, NULL); /* only what list shows meanwhile */
+	/* Only what list shows meanwhile. By the phase that a checkpoint has set a repair ends what we do not. */
+	if (!request->asleep) {
+		(void)str_copy(run->record.phase, sizeof(run->record.phase), RECORD_STOPPING);
+		(void)record_save(run->guest->store, run->guest->name, &run->record, NULL);
+	}
 	if (init >= 0 && !request->kill) {
 		r = ask(run, init, request, err);
 		if (r < 0 && request->keep_asking) {
