@@ -14,6 +14,7 @@
 #include "../guest/record.h"
 #include "../run/checkpoint.h"
 #include "../run/preflight.h"
+#include "../run/repair.h"
 #include "../storage/measure.h"
 #include "verbs.h"
 
@@ -284,6 +285,9 @@ static int delete_one(struct call *call, const char *name, struct err *err)
 	struct guest *guest = NULL;
 	int r = call_guest(call, name, &guest, err);
 
+	/* One that it is about to sleep in would be gone, and its network with it, while it runs on. */
+	if (r == 0)
+		r = repair_as_needed(guest, err);
 	if (r == 0)
 		r = checkpoint_delete(guest, call_value(call, "delete"), err);
 	guest_free(guest);

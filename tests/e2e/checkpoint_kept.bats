@@ -179,6 +179,19 @@ marked() { isle exec one -- ip route | grep -q '^198.51.100.0/24'; }
 	isle exec one -- sh -c 'ip link delete near; kill "$(cat /tmp/other)"; rm /tmp/wait'
 }
 
+@test "kept: a checkpoint that was killed before it ended the guest is finished before it is deleted" {
+	make_guest two
+	isle start two
+	id=$(isle checkpoint --leave-running --json two | jq -r .checkpoint)
+	echo "$id" >"$ISLE_PATH/guests/two/asleep"
+	sed -i 's/^phase=.*/phase=checkpoint/' "$ISLE_PATH/run/two/record"
+	isle checkpoint two --delete "$id"
+	is state stopped "$(state two)"
+	isle start two
+	isle exec two -- ping -c 1 -W 2 "$(isle exec two -- ip route | awk '/^default/ { print $3 }')"
+	isle destroy --force two
+}
+
 @test "kept: of a privileged guest" {
 	make_guest strong --set security.privileged=yes
 	isle start strong
