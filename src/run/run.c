@@ -119,7 +119,7 @@ void run_link_name(const struct store *store, const char *name, size_t n, char r
 	char whole[96], number[8] = "";
 
 	if (n > 0)
-		(void)str_print(number, sizeof(number), "-%zu", n);
+		(void)str_print(number, sizeof(number), "+%zu", n); /* which no guest's name has */
 	(void)str_print(whole, sizeof(whole), "is%s-%s%s", store->tag, name, number);
 	if (strlen(whole) <= LINK_NAME_MAX) {
 		(void)str_copy(ret, 16, whole);

@@ -10,7 +10,7 @@ setup_file() {
 
 teardown() {
 	local name
-	for name in three four; do
+	for name in three four three-1; do
 		[ ! -e "$ISLE_PATH/guests/$name" ] || isle destroy -q --force "$name"
 	done
 }
@@ -35,6 +35,14 @@ host_reaches() {
 
 gateway() {
 	isle exec "$1" -- ip route | awk '/^default/ { print $3 }'
+}
+
+@test "network: a guest whose name is another's and a number has links of its own" {
+	make_guest three --set network.eth1.type=bridge
+	make_guest three-1
+	isle start three three-1
+	is links 2 "$(isle exec three -- ip -o link show | grep -c ': eth[01]@')"
+	reaches three-1 "$(gateway three-1)"
 }
 
 @test "network: guests reach each other" {
