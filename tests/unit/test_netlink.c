@@ -392,6 +392,20 @@ static void links_move_and_come_back(void **state)
 	assert_int_equal(netlink_index(w->host, "eth7"), index);
 }
 
+static void links_to_elsewhere_are_counted(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	size_t count = 9;
+
+	assert_int_equal(no_error(netlink_count_away(w->guest, &count, &err), &err), 0);
+	assert_int_equal(count, 0);
+	assert_int_equal(no_error(add_pair(w, "web1", "eth0", "br0", &err), &err), 0);
+	assert_int_equal(no_error(add_pair(w, "web2", "eth1", "br0", &err), &err), 0);
+	assert_int_equal(no_error(netlink_count_away(w->guest, &count, &err), &err), 0);
+	assert_int_equal(count, 2);
+}
+
 static void stats_are_told(void **state)
 {
 	struct world *w = *state;
@@ -422,6 +436,7 @@ int main(void)
 		IN_WORLD(kernel_says_why),
 		IN_WORLD(many_addresses),
 		IN_WORLD(links_move_and_come_back),
+		IN_WORLD(links_to_elsewhere_are_counted),
 		IN_WORLD(stats_are_told),
 	};
 
