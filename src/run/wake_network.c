@@ -136,6 +136,9 @@ int step_kept(struct run *run, struct err *err)
 
 void step_kept_undo(struct run *run)
 {
+	/* The links of one that was not taken yet went as a walk back deletes all of the record. */
+	if (run->kept.netns < 0 && run->mode == RUN_RESTORE)
+		kept_drop(run->guest->store, run->guest->name);
 	if (run->kept.netns < 0)
 		return;
 	kept_close(&run->kept);

@@ -117,7 +117,7 @@ marked() { isle exec one -- ip route | grep -q '^198.51.100.0/24'; }
 }
 
 @test "kept: a wake that fails or is killed takes it along, and the next one is from the images" {
-	for row in 'kept network' 'id holder' 'root storage'; do
+	for row in addresses 'kept network' 'id holder' 'root storage'; do
 		isle checkpoint -q one
 		if ISLE_FAULT="$row:fail-after" isle start one; then flunk "it started past $row"; fi
 		is 'held by nobody' 0 "$(held one)"
